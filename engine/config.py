@@ -1,0 +1,475 @@
+"""SweepConfig: the one typed model of a sweep, behind the form, config.yaml, the command line and the API.
+
+Every key has its type, default, bounds, title, help text and unit here and nowhere else. Unknown keys are
+refused with the nearest known one; all problems are reported at once, each at its key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+
+from engine.errors import ConfigError, Problem
+from engine.space import LAYERS, Axis, Categorical, Float, Int, SearchSpace, units_axis
+
+OPTIMIZERS = ("Adam", "sgd", "Adagrad")
+ACTIVATIONS = ("relu", "tanh")
+LAPTOP_STAGES = [[1000, 4], [700, 3], [500, 2]]
+LARGE_STAGES = [[1000, 1000], [5000, 750], [10000, 500]]
+
+SERVER_SECTION = "webapp"
+"""The one key of config.yaml that is not about the sweep: the server's settings."""
+
+MAX_TRIALS = 1_000_000
+MAX_STEPS = 100_000_000
+
+GROUPS: Mapping[str, str] = {
+    "sweep": "What this sweep is called and how it is repeated.",
+    "model": "The network that every trial trains.",
+    "data": "What the networks learn from, and which part of it judges them.",
+    "search": "The hyper-parameters to search: each trial draws one value from every axis.",
+    "stages": "How many trials, how long each trains, and when to stop.",
+    "cluster": "The TensorFlow processes that do the work.",
+}
+"""The parts of the form, in order, each with the sentence under its heading."""
+
+
+def _key(default: Any, group: str, title: str, help: str, unit: str = "", **rules: Any) -> Any:
+    extra = {"group": group, "unit": unit}
+    if isinstance(default, list):
+        rules["default_factory"] = lambda: [*default]
+    else:
+        rules["default"] = default
+    return Field(title=title, description=help, json_schema_extra=extra, **rules)
+
+
+def _problem(message: str) -> PydanticCustomError:
+    return PydanticCustomError("nhop", "{message}", {"message": message})
+
+
+class SweepConfig(BaseModel):
+    """A sweep: what is searched, on which data, in which stages, on which processes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+    name: str = _key("", "sweep", "Name", "What the sweep is called in lists. Empty: one is made up.", max_length=100)
+    tags: list[str] = _key([], "sweep", "Tags", "Words to find the sweep by, separated by commas.", max_length=20)
+    seed: int | None = _key(
+        None,
+        "sweep",
+        "Seed",
+        "The same configuration with the same seed proposes the same trials. Empty: drawn at random and recorded.",
+        ge=0,
+        le=2**31 - 1,
+    )
+
+    trainer: Literal["Optimizer"] = _key("Optimizer", "sweep", "Trainer", "The optimizer class that runs the sweep.")
+    hyperparam_opt: Literal["RS"] = _key(
+        "RS", "search", "Search algorithm", "How points are drawn. RS is random search, narrowed from stage to stage."
+    )
+
+    nn_model: Literal["Regressor", "Custom"] = _key(
+        "Regressor", "model", "Model", "Regressor is a feed-forward network that predicts one number."
+    )
+    nn_dimensions: list[int] = _key(
+        [4, 1],
+        "model",
+        "Input and output nodes",
+        "The first must equal the number of features in the data; the second is 1 for a regressor.",
+        "nodes",
+    )
+    file2distribute: str = _key(
+        "nn_distributed.py",
+        "model",
+        "Distributed program",
+        "Recorded with the sweep. The engine always runs its own distributed program.",
+        max_length=200,
+    )
+    rnn_max_seq_length: int = _key(
+        100, "model", "Sequence length", "Longest training sequence of the LSTM classifier.", "tokens", ge=1, le=100_000
+    )
+    rnn_state_dim: int | list[int] = _key(
+        [50, 50, 50], "model", "LSTM state sizes", "One number for one LSTM layer, several for a stack.", "units"
+    )
+
+    dataset: str = _key(
+        "synthetic",
+        "data",
+        "Data set",
+        "synthetic makes a regression problem; diabetes is scikit-learn's table of 442 patients, 10 features.",
+        max_length=200,
+    )
+    load_data: bool = _key(False, "data", "Load my own data", "Read a CSV file instead of the data set above.")
+    load_data_dir: str = _key(
+        "data/source_code",
+        "data",
+        "Data file",
+        "Path of the CSV file on the machine that trains: a header line, numbers only.",
+        max_length=1000,
+    )
+    target_column: str = _key(
+        "", "data", "Target column", "The column of the CSV file to predict. Empty: the last one.", max_length=200
+    )
+    data_instances: int = _key(10_000, "data", "Instances", "Rows of the synthetic data.", "rows", ge=20, le=10_000_000)
+    data_features: int = _key(4, "data", "Features", "Columns of the synthetic data.", "columns", ge=1, le=10_000)
+    add_noise: bool = _key(False, "data", "Add noise", "Add normal noise of deviation 2 to the power-method target.")
+    add_cosine: bool = _key(
+        False, "data", "Cosine features", "Power method: features are cos(1 / (|x| + 0.75)) of the powers."
+    )
+    power_method: bool = _key(
+        False, "data", "Power method", "Features are the powers x, x², …, and the target is linear in them."
+    )
+    validation_fraction: float = _key(
+        0.2, "data", "Validation part", "Judges every trial; never trained on.", "of all rows", gt=0, lt=1
+    )
+    test_fraction: float = _key(
+        0.2, "data", "Test part", "Kept aside; neither training nor the search sees it.", "of all rows", gt=0, lt=1
+    )
+    objective: Literal["val_loss", "train_loss"] = _key(
+        "val_loss",
+        "data",
+        "Objective",
+        "The loss that ranks trials. val_loss is measured on the validation part; train_loss on training batches.",
+    )
+
+    hidden_layers: list[int] = _key(
+        [4, 10], "search", "Hidden layers", "Fewest and most hidden layers; both are drawn.", "layers"
+    )
+    nodes_per_layer: list[int] | None = _key(
+        None,
+        "search",
+        "Nodes per layer",
+        "Fewest and most nodes of each hidden layer. Empty: the same bounds as the hidden layers.",
+        "nodes",
+    )
+    batch_size: list[int] = _key([100, 2000], "search", "Batch size", "Smallest and largest mini-batch.", "rows")
+    learning_rate: list[float] = _key(
+        [0.001, 0.0001], "search", "Learning rate", "Two bounds, in either order; drawn uniformly between them."
+    )
+    log_scale: bool = _key(
+        False, "search", "Logarithmic learning rate", "Draw the learning rate uniformly in its logarithm."
+    )
+    train_optimizer: list[Literal["Adam", "sgd", "Adagrad"]] = _key(
+        [*OPTIMIZERS], "search", "Training optimizers", "Each trial draws one of those chosen."
+    )
+    activation: list[Literal["relu", "tanh"]] = _key(
+        [*ACTIVATIONS], "search", "Activations", "Each trial draws one of those chosen."
+    )
+
+    opt_stages: list[list[int]] = _key(
+        LAPTOP_STAGES,
+        "stages",
+        "Stages",
+        "Steps of each trial and number of trials, stage by stage; each later stage searches a smaller space "
+        "around the best point of the stage before. Without stages: one stage of the two values below.",
+    )
+    train_epoch: int = _key(
+        1000, "stages", "Steps per trial", "Training steps of each trial when there are no stages.", "steps", ge=1
+    )
+    opt_epoch: int = _key(3, "stages", "Trials", "Number of trials when there are no stages.", "trials", ge=1)
+    train_tolerance: float = _key(
+        1e-8, "stages", "Training tolerance", "A trial stops early when its smoothed loss changes by no more.", ge=0
+    )
+    opt_tolerance: float = _key(
+        1e-5, "stages", "Search tolerance", "A stage ends when a new best improves the loss by no more. 0: never.", ge=0
+    )
+    max_attempts: int = _key(
+        3, "stages", "Attempts", "How often a trial is tried when its process or machine dies.", "times", ge=1, le=20
+    )
+    running_stage: int = _key(0, "stages", "Running stage", "Shown while the sweep runs; not to be set.", ge=0, le=0)
+
+    parallelism: Literal["trials", "async"] = _key(
+        "trials",
+        "cluster",
+        "Parallelism",
+        "trials: every worker trains its own trials, best for small networks. async: all workers train one trial "
+        "together, its variables on the parameter servers.",
+    )
+    sync_replicas: bool = _key(
+        False, "cluster", "Synchronous replicas", "Aggregate the gradients of all workers before they are applied."
+    )
+    ps_hosts: str = _key(
+        "localhost:2223,localhost:2224",
+        "cluster",
+        "Parameter servers",
+        "One host:port for each parameter server, separated by commas.",
+    )
+    worker_hosts: str = _key(
+        "localhost:2225,localhost:2226,localhost:2227,localhost:2228",
+        "cluster",
+        "Workers",
+        "One host:port for each worker, separated by commas.",
+    )
+    num_gpus: int = _key(
+        0, "cluster", "GPUs", "Worker i uses GPU i modulo this number; 0 keeps all on the CPU.", "GPUs", ge=0, le=64
+    )
+    train_log_dir: str = _key(
+        "/tmp/nn_dist/train_logs",
+        "cluster",
+        "Log directory",
+        "Each sweep writes the logs of its optimizer and of every process into a folder of its own below.",
+        max_length=1000,
+    )
+
+    @field_validator("hidden_layers", "batch_size")
+    @classmethod
+    def _counts(cls, value: list[int]) -> list[int]:
+        return _bounds(value, least=1)
+
+    @field_validator("nodes_per_layer")
+    @classmethod
+    def _nodes(cls, value: list[int] | None) -> list[int] | None:
+        return None if value is None else _bounds(value, least=1)
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _rate(cls, value: list[float]) -> list[float]:
+        if len(value) != 2:
+            raise _problem(f"give two bounds, got {len(value)} values")
+        if min(value) <= 0:
+            raise _problem(f"both bounds must be above 0, got {min(value):g}")
+        if max(value) > 10:
+            raise _problem(f"both bounds must be at most 10, got {max(value):g}")
+        return value
+
+    @field_validator("train_optimizer", "activation")
+    @classmethod
+    def _choices(cls, value: list[str]) -> list[str]:
+        if not value:
+            raise _problem("choose at least one")
+        return list(dict.fromkeys(value))
+
+    @field_validator("tags")
+    @classmethod
+    def _tags(cls, value: list[str]) -> list[str]:
+        return list(dict.fromkeys(tag.strip()[:50] for tag in value if tag.strip()))
+
+    @field_validator("rnn_state_dim")
+    @classmethod
+    def _state(cls, value: int | list[int]) -> int | list[int]:
+        sizes = value if isinstance(value, list) else [value]
+        if not sizes or min(sizes) < 1:
+            raise _problem("give at least one size, each at least 1")
+        return value
+
+    @field_validator("nn_dimensions")
+    @classmethod
+    def _dimensions(cls, value: list[int]) -> list[int]:
+        if len(value) != 2 or min(value) < 1:
+            raise _problem("give two whole numbers of at least 1: input and output nodes")
+        return value
+
+    @field_validator("opt_stages")
+    @classmethod
+    def _stages(cls, value: list[list[int]]) -> list[list[int]]:
+        for number, stage in enumerate(value, start=1):
+            if len(stage) != 2:
+                raise _problem(f"stage {number} must be [steps, trials], got {len(stage)} values")
+            if min(stage) < 1:
+                raise _problem(f"stage {number}: steps and trials must both be at least 1")
+            if stage[0] > MAX_STEPS:
+                raise _problem(f"stage {number}: at most {MAX_STEPS:,} steps a trial")
+        if sum(trials for _, trials in value) > MAX_TRIALS:
+            raise _problem(f"at most {MAX_TRIALS:,} trials in all stages together")
+        return value
+
+    @field_validator("ps_hosts", "worker_hosts", mode="before")
+    @classmethod
+    def _hosts(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple) and all(isinstance(host, str) for host in value):
+            value = ",".join(value)
+        if not isinstance(value, str):
+            return value
+        hosts = split_hosts(value)
+        if not hosts:
+            raise _problem("name at least one host:port")
+        if len(hosts) > 64:
+            raise _problem("at most 64 hosts")
+        for host in hosts:
+            matched = re.fullmatch(r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?):(\d{1,5})", host)
+            if not matched or not 1 <= int(matched[3]) <= 65535:
+                raise _problem(f"{host[:60]!r} is not host:port with a port from 1 to 65535")
+        if len(set(hosts)) != len(hosts):
+            raise _problem("each host:port may be named only once")
+        return ",".join(hosts)
+
+    @property
+    def ps(self) -> list[str]:
+        """The host:port of each parameter server."""
+        return split_hosts(self.ps_hosts)
+
+    @property
+    def workers(self) -> list[str]:
+        """The host:port of each worker."""
+        return split_hosts(self.worker_hosts)
+
+    @property
+    def stages(self) -> list[tuple[int, int]]:
+        """(steps per trial, trials) of each stage; one stage where none are given."""
+        return [(steps, trials) for steps, trials in self.opt_stages] or [(self.train_epoch, self.opt_epoch)]
+
+    @property
+    def total_trials(self) -> int:
+        return sum(trials for _, trials in self.stages)
+
+    @property
+    def total_steps(self) -> int:
+        return sum(steps * trials for steps, trials in self.stages)
+
+    def space(self) -> SearchSpace:
+        """The user's search space: every axis with both bounds included."""
+        nodes = self.nodes_per_layer or self.hidden_layers
+        axes: dict[str, Axis] = {
+            "batch_size": Int(*self.batch_size),
+            "learning_rate": Float(min(self.learning_rate), max(self.learning_rate), log=self.log_scale),
+            "train_optimizer": Categorical(tuple(self.train_optimizer)),
+            "activation": Categorical(tuple(self.activation)),
+            LAYERS: Int(*self.hidden_layers),
+        }
+        conditions = {}
+        for layer in range(1, self.hidden_layers[1] + 1):
+            axes[units_axis(layer)] = Int(*nodes)
+            conditions[units_axis(layer)] = (LAYERS, layer)
+        return SearchSpace(axes, conditions)
+
+
+def _bounds(value: list[int], least: int) -> list[int]:
+    if len(value) != 2:
+        raise _problem(f"give the lower and the upper bound, got {len(value)} values")
+    low, high = value
+    if low < least:
+        raise _problem(f"the lower bound {low} must be at least {least}")
+    if low > high:
+        raise _problem(f"the lower bound {low} is above the upper bound {high}; exchange them")
+    if high > 1_000_000:
+        raise _problem(f"the upper bound {high} must be at most 1,000,000")
+    return value
+
+
+def split_hosts(text: str) -> list[str]:
+    """The hosts of a comma-separated list, blanks ignored."""
+    return [host.strip() for host in text.split(",") if host.strip()]
+
+
+def parse(values: Mapping[str, Any]) -> SweepConfig:
+    """The configuration that *values* describe, defaults filled in.
+
+    Raises:
+        ConfigError: with every problem at once, each naming its key and the fix.
+    """
+    problems: list[Problem] = []
+    known: dict[str, Any] = {}
+    for key, value in values.items():
+        if key in SweepConfig.model_fields:
+            known[key] = value
+        else:
+            problems.append(_unknown(str(key)))
+    try:
+        config = SweepConfig.model_validate(known)
+    except ValidationError as error:
+        raise ConfigError(problems + _readable(error)) from None
+    problems += _across(config)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _unknown(key: str) -> Problem:
+    near = difflib.get_close_matches(key, SweepConfig.model_fields, n=1)
+    hint = f"did you mean {near[0]}?" if near else "python -m engine print_config lists all keys"
+    return Problem(key[:80], f"there is no such key; {hint}")
+
+
+WORDS = {
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number, without a fraction",
+    "int_parsing_size": "is too large a number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "list_type": "must be a list",
+}
+
+
+def _readable(error: ValidationError) -> list[Problem]:
+    """pydantic's errors in the words of a user, one for each key and place."""
+    problems: dict[str, Problem] = {}
+    for item in error.errors():
+        places = [part for part in item["loc"] if not (isinstance(part, str) and part in ("int", "list[int]"))]
+        key = str(places[0])
+        given = item.get("input")
+        shown = "" if isinstance(given, list | dict) else f", got {str(given)[:60]!r}"
+        message = WORDS.get(item["type"])
+        if message is not None:
+            where = f"value {int(places[1]) + 1} " if len(places) > 1 and isinstance(places[1], int) else ""
+            message = f"{where}{message}{shown}"
+        elif item["type"] == "literal_error":
+            message = f"must be {item['ctx']['expected']}{shown}"
+        elif item["type"] == "nhop":
+            message = item["msg"]
+        else:
+            message = item["msg"].removeprefix("Input ").removeprefix("Value ") + shown
+        problems.setdefault(key, Problem(key, message))
+    return list(problems.values())
+
+
+def _across(config: SweepConfig) -> list[Problem]:
+    """The problems that only several keys together show."""
+    problems = []
+    if config.validation_fraction + config.test_fraction > 0.9:
+        problems.append(
+            Problem(
+                "validation_fraction", "together with test_fraction at most 0.9, so that something is left to train on"
+            )
+        )
+    if config.sync_replicas:
+        problems.append(
+            Problem("sync_replicas", "synchronous training is not available yet; set it to false (parallelism: async)")
+        )
+    if config.nn_model == "Custom":
+        problems.append(Problem("nn_model", "custom models are not available yet; use Regressor"))
+    elif config.nn_dimensions[1] != 1:
+        problems.append(Problem("nn_dimensions", f"a regressor has 1 output node, got {config.nn_dimensions[1]}"))
+    if (config.nodes_per_layer or config.hidden_layers)[1] > 10_000:
+        problems.append(Problem("nodes_per_layer", "at most 10,000 nodes in a layer"))
+    if config.hidden_layers[1] > 100:
+        problems.append(Problem("hidden_layers", "at most 100 hidden layers"))
+    if shared := set(config.ps) & set(config.workers):
+        problems.append(Problem("worker_hosts", f"{sorted(shared)[0]} is already a parameter server; use another port"))
+    if config.load_data and config.dataset != "synthetic":
+        problems.append(Problem("load_data", f"choose either load_data or the data set {config.dataset!r}, not both"))
+    return problems
+
+
+def load_yaml(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The sweep's keys and the server's settings of a configuration file.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not a YAML mapping.
+    """
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError([Problem(str(path), f"cannot be read: {error.strerror}")]) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        detail = " ".join(str(error).split())
+        raise ConfigError([Problem(str(path), f"is not valid YAML: {detail}")]) from None
+    if loaded is None:
+        loaded = {}
+    if not isinstance(loaded, dict):
+        raise ConfigError([Problem(str(path), "must hold `key: value` lines")])
+    server = loaded.pop(SERVER_SECTION, None) or {}
+    if not isinstance(server, dict):
+        raise ConfigError([Problem(SERVER_SECTION, "must hold `key: value` lines")])
+    return loaded, server

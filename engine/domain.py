@@ -1,0 +1,103 @@
+"""Sweeps and trials: what they are, the states they can be in, and the moves between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from engine.errors import StateError
+from engine.space import Params
+
+S = TypeVar("S", bound=StrEnum)
+
+
+class SweepState(StrEnum):
+    """QUEUED → RUNNING ⇄ PAUSED → COMPLETED | FAILED | STOPPED."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    STOPPED = "STOPPED"
+
+
+class TrialState(StrEnum):
+    """QUEUED → RUNNING → COMPLETED | PRUNED | FAILED | LOST; a LOST trial is queued again as its next attempt."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    PRUNED = "PRUNED"
+    FAILED = "FAILED"
+    LOST = "LOST"
+
+
+SWEEP_MOVES: Mapping[SweepState, frozenset[SweepState]] = {
+    SweepState.QUEUED: frozenset({SweepState.RUNNING, SweepState.STOPPED, SweepState.FAILED}),
+    SweepState.RUNNING: frozenset({SweepState.PAUSED, SweepState.COMPLETED, SweepState.FAILED, SweepState.STOPPED}),
+    SweepState.PAUSED: frozenset({SweepState.RUNNING, SweepState.STOPPED, SweepState.FAILED}),
+    SweepState.COMPLETED: frozenset(),
+    SweepState.FAILED: frozenset(),
+    SweepState.STOPPED: frozenset(),
+}
+
+TRIAL_MOVES: Mapping[TrialState, frozenset[TrialState]] = {
+    TrialState.QUEUED: frozenset({TrialState.RUNNING}),
+    TrialState.RUNNING: frozenset({TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED, TrialState.LOST}),
+    TrialState.LOST: frozenset({TrialState.QUEUED, TrialState.FAILED}),
+    TrialState.COMPLETED: frozenset(),
+    TrialState.PRUNED: frozenset(),
+    TrialState.FAILED: frozenset(),
+}
+
+ENDED = frozenset({SweepState.COMPLETED, SweepState.FAILED, SweepState.STOPPED})
+"""The states a sweep never leaves."""
+
+
+def move(moves: Mapping[S, frozenset[S]], old: S, new: S) -> S:
+    """*new*, if *moves* allows it from *old*.
+
+    Raises:
+        StateError: the table has no such move.
+    """
+    if new not in moves[old]:
+        allowed = ", ".join(sorted(moves[old])) or "nothing: it has ended"
+        raise StateError(f"{old} cannot become {new}; it can become {allowed}")
+    return new
+
+
+@dataclass(slots=True)
+class Trial:
+    """One point of the search space and what came of training it.
+
+    Losses are mean squared errors in the target's units, squared. A point of *curve* is
+    [step, training loss (mean since the point before), validation loss]; it has at most 200 points.
+    """
+
+    sweep_id: str
+    number: int
+    stage: int
+    params: Params
+    steps: int
+    seed: int
+    state: TrialState = TrialState.QUEUED
+    attempt: int = 1
+    worker: str | None = None
+    step: int = 0
+    train_loss: float | None = None
+    val_loss: float | None = None
+    loss: float | None = None
+    curve: list[list[float | None]] = field(default_factory=list)
+    created: datetime | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
+    seconds: float | None = None
+    error: str | None = None
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+
+    def move(self, new: TrialState) -> None:
+        self.state = move(TRIAL_MOVES, self.state, new)

@@ -1,0 +1,83 @@
+"""Every error of the engine.
+
+NhopError
+├── ConfigError        a sweep's configuration has problems (all of them, each at its key)
+├── SettingsError      a setting of this installation is wrong
+├── SpaceError         an axis or a search space cannot exist
+├── DataError          a data set cannot be read or used
+├── StateError         a sweep or trial cannot move from this state to that one
+├── ClusterError       the TensorFlow processes cannot be started or kept
+├── StoreError
+│   ├── StoreUnavailable   the database does not answer
+│   └── NotFound           there is no such document
+├── JournalError       the local journal cannot be written or read
+└── LeaseLost          another optimizer owns the sweep now
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class NhopError(Exception):
+    """The base of all errors; its text is fit to be shown to a user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to fix: the configuration *key* (dotted for nested values) and what to do about it."""
+
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.message}"
+
+
+class ConfigError(NhopError):
+    """A configuration was refused; *problems* names everything that is wrong with it."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class SettingsError(NhopError):
+    """A setting of this installation (port, directory, database address) is wrong."""
+
+
+class SpaceError(NhopError):
+    """An axis or a search space cannot exist."""
+
+
+class DataError(NhopError):
+    """A data set cannot be read or used."""
+
+
+class StateError(NhopError):
+    """A sweep or a trial cannot move from its state to the one asked for."""
+
+
+class ClusterError(NhopError):
+    """The TensorFlow processes cannot be started or kept running."""
+
+
+class StoreError(NhopError):
+    """The database refused something."""
+
+
+class StoreUnavailable(StoreError):
+    """The database does not answer."""
+
+
+class NotFound(StoreError):
+    """There is no such document."""
+
+
+class JournalError(NhopError):
+    """The local journal cannot be written or read."""
+
+
+class LeaseLost(NhopError):
+    """Another optimizer owns the sweep now; this one must stop without writing anything more."""

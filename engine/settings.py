@@ -1,0 +1,107 @@
+"""Where this installation keeps its database and files: the `webapp:` part of config.yaml, and NHOP_* over it.
+
+The engine and the web application read the same settings; the web application adds its own (webapp.settings).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.config import SERVER_SECTION, load_yaml
+from engine.errors import ConfigError, SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG_FILE = ROOT / "config.yaml"
+
+SETTINGS: Mapping[str, tuple[str, Any, str]] = {
+    "host": ("NHOP_HOST", "127.0.0.1", "address the dashboard listens on"),
+    "port": ("NHOP_PORT", 5000, "port the dashboard listens on"),
+    "mongo_uri": ("NHOP_MONGO_URI", "", "a MongoDB to use; empty starts the embedded one"),
+    "database": ("NHOP_DATABASE", "nhop", "name of the database in it"),
+    "data_dir": ("NHOP_DATA_DIR", "data", "folder of the embedded database, journals and keys"),
+    "sweep_slots": ("NHOP_SWEEP_SLOTS", 2, "sweeps that run at once on this machine"),
+}
+"""Each setting of config.yaml's `webapp:` section: environment variable, default, what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings in force."""
+
+    host: str
+    port: int
+    mongo_uri: str
+    database: str
+    data_dir: Path
+    sweep_slots: int
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the embedded database is used."""
+        return not self.mongo_uri
+
+    def environment(self) -> dict[str, str]:
+        """The environment that gives a child process these same settings."""
+        return {SETTINGS[name][0]: str(getattr(self, name)) for name in SETTINGS}
+
+
+def load(environ: Mapping[str, str] = os.environ, config_file: Path = CONFIG_FILE) -> Settings:
+    """Read the settings: environment over config.yaml over defaults.
+
+    Raises:
+        SettingsError: naming the setting and the fix.
+    """
+    section: dict[str, Any] = {}
+    if config_file.exists():
+        try:
+            section = load_yaml(config_file)[1]
+        except ConfigError as error:
+            raise SettingsError(f"{config_file.name}: {error}") from None
+    if unknown := set(section) - set(SETTINGS):
+        raise SettingsError(
+            f"{config_file.name}: {SERVER_SECTION}.{sorted(unknown)[0]}: there is no such setting; "
+            f"known are {', '.join(SETTINGS)}"
+        )
+    values: dict[str, Any] = {}
+    for name, (variable, default, _) in SETTINGS.items():
+        given = environ.get(variable) or section.get(name)
+        source = variable if environ.get(variable) else f"{SERVER_SECTION}.{name}"
+        values[name] = default if given is None else _convert(source, given, default)
+    if not 1 <= values["port"] <= 65535:
+        raise SettingsError(f"NHOP_PORT: must be from 1 to 65535, got {values['port']}")
+    if values["sweep_slots"] < 1:
+        raise SettingsError(f"NHOP_SWEEP_SLOTS: must be at least 1, got {values['sweep_slots']}")
+    data_dir = Path(values.pop("data_dir")).expanduser()
+    return Settings(data_dir=data_dir if data_dir.is_absolute() else ROOT / data_dir, **values)
+
+
+def _convert(source: str, given: Any, default: Any) -> Any:
+    if isinstance(default, int):
+        try:
+            return int(given)
+        except (TypeError, ValueError):
+            raise SettingsError(f"{source}: must be a whole number, got {given!r}") from None
+    return str(given)
+
+
+def make_data_dir(settings: Settings) -> Path:
+    """Make the data directory where there is none, for this user alone.
+
+    Raises:
+        SettingsError: it cannot be made or written.
+    """
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe = settings.data_dir / ".write-test"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise SettingsError(
+            f"the data directory {settings.data_dir} cannot be written ({error.strerror}); "
+            "choose another one with NHOP_DATA_DIR"
+        ) from None
+    return settings.data_dir

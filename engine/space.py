@@ -1,0 +1,135 @@
+"""The search space: axes, and the points drawn from them. Pure; chance is an argument."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from engine.errors import SpaceError
+
+Value: TypeAlias = float | int | str
+Params: TypeAlias = dict[str, Value]
+
+LAYERS = "layers"
+"""The axis that holds the number of hidden layers."""
+
+
+def units_axis(layer: int) -> str:
+    """The name of the axis that holds the units of hidden layer *layer*, counted from 1."""
+    return f"units_{layer}"
+
+
+@dataclass(frozen=True, slots=True)
+class Float:
+    """A real-valued axis, *low* to *high*, both included; *log* draws uniformly in the logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+            raise SpaceError(f"bounds must be finite numbers, got {self.low} and {self.high}")
+        if self.low > self.high:
+            raise SpaceError(f"low must not be above high, got {self.low} and {self.high}")
+        if self.log and self.low <= 0:
+            raise SpaceError(f"a logarithmic axis must start above 0, got {self.low}")
+
+    def draw(self, rng: np.random.Generator) -> float:
+        if self.log:
+            drawn = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
+        else:
+            drawn = float(rng.uniform(self.low, self.high))
+        return min(max(drawn, self.low), self.high)
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Int:
+    """A whole-numbered axis, *low* to *high*, both included, discrete uniform."""
+
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise SpaceError(f"low must not be above high, got {self.low} and {self.high}")
+
+    def draw(self, rng: np.random.Generator) -> int:
+        return int(rng.integers(self.low, self.high, endpoint=True))
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Categorical:
+    """An axis of named *choices*, each equally likely."""
+
+    choices: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.choices:
+            raise SpaceError("a categorical axis needs at least one choice")
+
+    def draw(self, rng: np.random.Generator) -> str:
+        return self.choices[int(rng.integers(len(self.choices)))]
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.choices
+
+
+Axis: TypeAlias = Float | Int | Categorical
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSpace:
+    """Named axes, in order. ``conditions[name] = (parent, least)`` makes an axis exist only in points
+    whose *parent* is at least *least* (the units of layer 3 exist only in networks of 3 layers or more).
+    """
+
+    axes: Mapping[str, Axis]
+    conditions: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+    def draw(self, rng: np.random.Generator) -> Params:
+        """One point, every axis by its own distribution."""
+        point: Params = {}
+        for name, axis in self.axes.items():
+            if self.is_active(name, point):
+                point[name] = axis.draw(rng)
+        return point
+
+    def is_active(self, name: str, point: Mapping[str, Value]) -> bool:
+        if name not in self.conditions:
+            return True
+        parent, least = self.conditions[name]
+        value = point.get(parent)
+        return isinstance(value, int) and value >= least
+
+    def __contains__(self, point: Mapping[str, Value]) -> bool:
+        expected = [name for name in self.axes if self.is_active(name, point)]
+        return set(point) == set(expected) and all(point[name] in self.axes[name] for name in expected)
+
+    def to_document(self) -> dict[str, Any]:
+        """The space as plain JSON, for the store and the page."""
+        return {name: axis_document(axis) for name, axis in self.axes.items()}
+
+
+def axis_document(axis: Axis) -> dict[str, Any]:
+    """One axis as plain JSON."""
+    if isinstance(axis, Categorical):
+        return {"kind": "categorical", "choices": list(axis.choices)}
+    if isinstance(axis, Float):
+        return {"kind": "float", "low": axis.low, "high": axis.high, "log": axis.log}
+    return {"kind": "int", "low": axis.low, "high": axis.high}
+
+
+def hidden_units(params: Mapping[str, Value]) -> list[int]:
+    """The units of each hidden layer of a point, first layer first."""
+    return [int(params[units_axis(layer)]) for layer in range(1, int(params[LAYERS]) + 1)]

@@ -1,0 +1,90 @@
+"""One connection to the database, and the collections behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING, MongoClient
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+from pymongo.write_concern import WriteConcern
+
+from engine.errors import StoreUnavailable
+from engine.store.calls import answered
+from engine.store.commands import Commands
+from engine.store.events import Events
+from engine.store.machines import Machines
+from engine.store.runs import Runs
+from engine.store.sweeps import Sweeps
+from engine.store.trials import Trials
+from engine.store.users import Users
+
+Document = dict[str, Any]
+
+CALL_SECONDS = 3.0
+"""The longest that one call to the database may take."""
+
+INDEXES = {
+    "sweeps": ([("created", DESCENDING)], [("state", ASCENDING), ("created", ASCENDING)]),
+    "trials": ([("sweep_id", ASCENDING), ("number", ASCENDING)],),
+    "events": ([("at", ASCENDING)],),
+    "commands": ([("sweep_id", ASCENDING), ("taken", ASCENDING)],),
+    "runs": ([("start_time", DESCENDING)], [("status", ASCENDING)]),
+    "metrics": ([("run_id", ASCENDING), ("name", ASCENDING)],),
+}
+UNIQUE = {"events": [("sweep_id", ASCENDING), ("seq", ASCENDING)]}
+
+
+class Store:
+    """Everything that is stored, by collection."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self.database = database
+        self.sweeps = Sweeps(database)
+        self.trials = Trials(database)
+        self.events = Events(database)
+        self.commands = Commands(database)
+        self.machines = Machines(database)
+        self.users = Users(database)
+        self.runs = Runs(database)
+
+    def ping(self) -> None:
+        """Ask the database for a sign of life.
+
+        Raises:
+            StoreUnavailable: there is none.
+        """
+        with answered():
+            self.database.command("ping")
+
+    def make_indexes(self) -> None:
+        """Create the indexes that pages and claims rest on; does nothing where they exist."""
+        with answered():
+            for collection, indexes in INDEXES.items():
+                for index in indexes:
+                    self.database[collection].create_index(index)
+            for collection, index in UNIQUE.items():
+                self.database[collection].create_index(index, unique=True)
+
+    def close(self) -> None:
+        self.database.client.close()
+
+
+def connect(uri: str, database: str = "nhop", seconds: float = CALL_SECONDS) -> Store:
+    """Open a store; the first call, not this one, finds out whether the database answers.
+
+    Raises:
+        StoreUnavailable: *uri* is not a MongoDB address.
+    """
+    try:
+        client: MongoClient[Document] = MongoClient(
+            uri,
+            timeoutMS=int(seconds * 1000),
+            serverSelectionTimeoutMS=int(seconds * 1000),
+            connectTimeoutMS=int(seconds * 1000),
+            tz_aware=True,
+            appname="nhop",
+        )
+    except (PyMongoError, ValueError) as error:
+        raise StoreUnavailable(f"mongo_uri is not a MongoDB address: {error}") from None
+    return Store(client.get_database(database, write_concern=WriteConcern(w=1, j=True)))

@@ -1,0 +1,156 @@
+"""The embedded database: SecantusDB, a MongoDB-compatible server, as a process of its own on loopback.
+
+Its files, port and process id lie in the data directory, so that a second start finds it running and engine
+processes find it without being told.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from engine.errors import StoreUnavailable
+from engine.settings import Settings
+from engine.store.connection import connect
+
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A running embedded database."""
+
+    pid: int
+    port: int
+    born: float
+
+    @property
+    def uri(self) -> str:
+        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
+
+    def alive(self) -> bool:
+        """Whether this very process runs: its id may by now be somebody else's."""
+        try:
+            process = psutil.Process(self.pid)
+            return abs(process.create_time() - self.born) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+
+def _record(data_dir: Path) -> Path:
+    return data_dir / "database.json"
+
+
+def recorded(data_dir: Path) -> Embedded | None:
+    """The database last started here, running or not."""
+    try:
+        return Embedded(**json.loads(_record(data_dir).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def start(data_dir: Path) -> tuple[Embedded, bool]:
+    """The running database of *data_dir*, and whether this call started it.
+
+    Raises:
+        StoreUnavailable: it does not come up.
+    """
+    before = recorded(data_dir)
+    if before and before.alive():
+        return before, False
+    port = _free_port(before.port if before else 0)
+    log_path = data_dir / "database.log"
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(
+            [
+                str(Path(sys.executable).parent / "secantusd-py"),
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+                "--storage-path",
+                str(data_dir / "database"),
+                "--log-level",
+                "WARNING",
+                "--standalone",
+                "--cache-size",
+                "256M",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=data_dir,
+        )
+    embedded = Embedded(process.pid, port, psutil.Process(process.pid).create_time())
+    store = connect(embedded.uri, seconds=1)
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            store.ping()
+            break
+        except StoreUnavailable:
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                raise StoreUnavailable(
+                    f"the embedded database does not start; the last lines of {log_path} say why"
+                ) from None
+            time.sleep(0.05)
+    store.close()
+    temporary = _record(data_dir).with_suffix(".tmp")
+    temporary.write_text(json.dumps({"pid": embedded.pid, "port": port, "born": embedded.born}))
+    os.replace(temporary, _record(data_dir))
+    return embedded, True
+
+
+def stop(embedded: Embedded) -> None:
+    """Ask it to end, wait, then insist."""
+    if not embedded.alive():
+        return
+    process = psutil.Process(embedded.pid)
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            process.send_signal(sign)
+            process.wait(timeout=STOP_SECONDS)
+            return
+        except psutil.NoSuchProcess:
+            return
+        except psutil.TimeoutExpired:
+            continue
+
+
+def uri_of(settings: Settings) -> str:
+    """The database's address: the configured one, or the embedded one's.
+
+    Raises:
+        StoreUnavailable: the embedded database has never been started here.
+    """
+    if settings.mongo_uri:
+        return settings.mongo_uri
+    embedded = recorded(settings.data_dir)
+    if embedded is None:
+        raise StoreUnavailable(f"no embedded database has been started in {settings.data_dir}; run `make run`")
+    return embedded.uri
+
+
+def _free_port(wanted: int) -> int:
+    """*wanted* where it is free, else a free port."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise StoreUnavailable("no port is free on 127.0.0.1 for the embedded database")

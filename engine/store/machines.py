@@ -1,0 +1,40 @@
+"""Machines: the daemons, one on each, with a sign of life every few seconds."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo.database import Database
+
+from engine.store.calls import answered
+
+Document = dict[str, Any]
+
+ALIVE = timedelta(seconds=10)
+"""A daemon that has been silent for longer is taken for dead."""
+
+
+class Machines:
+    def __init__(self, database: Database[Document]) -> None:
+        self._collection = database["machines"]
+
+    def beat(self, name: str, pid: int, slots: int, running: list[str], now: datetime) -> None:
+        """A daemon's sign of life."""
+        with answered():
+            self._collection.update_one(
+                {"_id": name},
+                {"$set": {"pid": pid, "slots": slots, "running": running, "seen": now}},
+                upsert=True,
+            )
+
+    def leave(self, name: str, pid: int) -> None:
+        """A daemon says good-bye."""
+        with answered():
+            self._collection.delete_one({"_id": name, "pid": pid})
+
+    def all(self, now: datetime) -> list[Document]:
+        """Every machine, with `alive`."""
+        with answered():
+            found = list(self._collection.find({}).sort("_id", 1).limit(1000))
+        return [{**machine, "alive": now - machine["seen"] < ALIVE} for machine in found]

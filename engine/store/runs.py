@@ -1,0 +1,121 @@
+"""Sacred's run documents (its MongoObserver format), read and written.
+
+Reading: any Sacred run, whatever experiment wrote it. Writing: whole fields by id, so that doing it again
+changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from bson.errors import InvalidId
+from gridfs import GridFS
+from pymongo import DESCENDING
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from engine.errors import NotFound
+from engine.store.calls import answered
+
+Document = dict[str, Any]
+RunId = int | str | ObjectId
+
+LIST_FIELDS = {
+    "experiment.name": 1,
+    "config.name": 1,
+    "config.nn_model": 1,
+    "status": 1,
+    "start_time": 1,
+    "heartbeat": 1,
+    "stop_time": 1,
+    "host.hostname": 1,
+    "result": 1,
+    "info.sweep_id": 1,
+    "meta.options.--beat-interval": 1,
+}
+
+
+class Runs:
+    def __init__(self, database: Database[Document]) -> None:
+        self._database = database
+        self._collection = database["runs"]
+        self._metrics = database["metrics"]
+
+    def page(self, limit: int, before: datetime | None = None) -> list[Document]:
+        """Runs by start, newest first, those that began before *before*; never output, info or metrics."""
+        wanted = {"start_time": {"$lt": before}} if before else {}
+        with answered():
+            return list(self._collection.find(wanted, LIST_FIELDS).sort("start_time", DESCENDING).limit(limit))
+
+    def get(self, run_id: RunId) -> Document:
+        """
+        Raises:
+            NotFound: there is no such run.
+        """
+        with answered():
+            found = self._collection.find_one({"_id": run_id})
+        if found is None:
+            raise NotFound(f"there is no run {run_id}")
+        return found
+
+    def metrics(self, run_id: RunId) -> list[Document]:
+        """The metrics of a run: {name, steps, values, timestamps}."""
+        with answered():
+            return list(self._metrics.find({"run_id": run_id}).sort("name", 1).limit(200))
+
+    def create(self, document: Mapping[str, Any]) -> int:
+        """Insert a run under the next free whole number, as Sacred does; returns it."""
+        while True:
+            with answered():
+                newest = self._collection.find_one({"_id": {"$type": "number"}}, {"_id": 1}, sort=[("_id", DESCENDING)])
+                run_id = int(newest["_id"]) + 1 if newest else 1
+                try:
+                    self._collection.insert_one({**document, "_id": run_id})
+                except DuplicateKeyError:
+                    continue
+            return run_id
+
+    def update(self, run_id: RunId, fields: Mapping[str, Any]) -> None:
+        with answered():
+            self._collection.update_one({"_id": run_id}, {"$set": dict(fields)})
+
+    def put_metric(
+        self, run_id: RunId, name: str, steps: Sequence[int], values: Sequence[float], timestamps: Sequence[datetime]
+    ) -> None:
+        """Write a metric whole."""
+        with answered():
+            self._metrics.update_one(
+                {"run_id": run_id, "name": name},
+                {"$set": {"steps": list(steps), "values": list(values), "timestamps": list(timestamps)}},
+                upsert=True,
+            )
+
+    def put_source(self, filename: str, md5: str, content: bytes) -> ObjectId:
+        """The GridFS file of a source, stored once for each content, as Sacred does."""
+        with answered():
+            files = GridFS(self._database)
+            found = files.find_one({"filename": filename, "md5": md5})
+            if found is not None:
+                return ObjectId(str(found._id))
+            return ObjectId(str(files.put(content, filename=filename, md5=md5)))
+
+    def source(self, file_id: ObjectId) -> bytes:
+        """The content of a GridFS file."""
+        with answered():
+            return bytes(GridFS(self._database).get(file_id).read())
+
+
+def parse_run_id(text: str) -> list[RunId]:
+    """The ids that *text* from an address may mean, likeliest first: a number, an ObjectId, a string."""
+    ids: list[RunId] = []
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        ids.append(int(text))
+    try:
+        ids.append(ObjectId(text))
+    except InvalidId:
+        pass
+    ids.append(text)
+    return ids

@@ -1,0 +1,176 @@
+"""Sweeps: created by the web, claimed under a lease by a daemon, moved by whoever holds the lease.
+
+A document: {_id, name, owner, state, config, seed, created, started, finished, restarts, run_id, error,
+lease: {machine, fence, until}, stages: [{index, steps, trials, space, best}], progress: {done, failed, total,
+steps_done, steps_total}, best: {number, loss, params}, stop_requested}.
+The fence rises with every claim; a write that carries an older fence matches nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo import DESCENDING
+from pymongo.database import Database
+
+from engine.domain import ENDED, SWEEP_MOVES, SweepState
+from engine.errors import LeaseLost, NotFound, StateError
+from engine.store.calls import answered
+
+Document = dict[str, Any]
+
+OWNED = [str(SweepState.RUNNING), str(SweepState.PAUSED)]
+
+
+class Sweeps:
+    def __init__(self, database: Database[Document]) -> None:
+        self._collection = database["sweeps"]
+
+    def create(
+        self, name: str, owner: str, config: Mapping[str, Any], seed: int, trials: int, steps: int, now: datetime
+    ) -> str:
+        """Queue a sweep; returns its id."""
+        sweep_id = uuid.uuid4().hex[:12]
+        with answered():
+            self._collection.insert_one(
+                {
+                    "_id": sweep_id,
+                    "name": name,
+                    "owner": owner,
+                    "state": str(SweepState.QUEUED),
+                    "config": dict(config),
+                    "seed": seed,
+                    "created": now,
+                    "started": None,
+                    "finished": None,
+                    "restarts": 0,
+                    "run_id": None,
+                    "error": None,
+                    "lease": {"machine": None, "fence": 0, "until": None},
+                    "stages": [],
+                    "progress": {"done": 0, "failed": 0, "total": trials, "steps_done": 0, "steps_total": steps},
+                    "best": None,
+                    "stop_requested": False,
+                }
+            )
+        return sweep_id
+
+    def get(self, sweep_id: str) -> Document:
+        """
+        Raises:
+            NotFound: there is no such sweep.
+        """
+        with answered():
+            found = self._collection.find_one({"_id": sweep_id})
+        if found is None:
+            raise NotFound(f"there is no sweep {sweep_id}")
+        return found
+
+    def recent(self, limit: int, states: list[SweepState] | None = None) -> list[Document]:
+        """The newest sweeps first, without their configurations and spaces."""
+        wanted = {"state": {"$in": [str(state) for state in states]}} if states else {}
+        with answered():
+            cursor = self._collection.find(wanted, {"config": 0, "stages": 0})
+            return list(cursor.sort("created", DESCENDING).limit(limit))
+
+    def claim(self, machine: str, lease: timedelta, now: datetime) -> Document | None:
+        """Take the sweep that has waited longest, or one whose owner's lease has run out. None: nothing to do."""
+        with answered():
+            candidates = list(self._collection.find({"state": str(SweepState.QUEUED)}).sort("created", 1).limit(5))
+            candidates += list(self._collection.find({"state": {"$in": OWNED}, "lease.until": {"$lt": now}}).limit(5))
+            for sweep in candidates:
+                fence = sweep["lease"]["fence"]
+                taken = self._collection.update_one(
+                    {"_id": sweep["_id"], "state": sweep["state"], "lease.fence": fence},
+                    {
+                        "$set": {
+                            "state": str(SweepState.RUNNING),
+                            "started": sweep["started"] or now,
+                            "lease": {"machine": machine, "fence": fence + 1, "until": now + lease},
+                        }
+                    },
+                )
+                if taken.matched_count == 1:
+                    return self._collection.find_one({"_id": sweep["_id"], "lease.fence": fence + 1})
+        return None
+
+    def renew(self, sweep_id: str, fence: int, until: datetime) -> None:
+        """Keep the lease.
+
+        Raises:
+            LeaseLost: somebody else has it, or the sweep has ended.
+        """
+        self._guarded(sweep_id, fence, {"lease.until": until}, states=OWNED)
+
+    def update(self, sweep_id: str, fence: int, fields: Mapping[str, Any]) -> None:
+        """Set *fields* of a sweep that this *fence* owns.
+
+        Raises:
+            LeaseLost: somebody else has it, or the sweep has ended.
+        """
+        self._guarded(sweep_id, fence, fields, states=OWNED)
+
+    def finish(self, sweep_id: str, fence: int, state: SweepState, fields: Mapping[str, Any]) -> None:
+        """Move a sweep to its end; harmless when this fence has already moved it there.
+
+        Raises:
+            LeaseLost: somebody else has it.
+        """
+        movable = [str(old) for old in SWEEP_MOVES if state in SWEEP_MOVES[old]]
+        self._guarded(sweep_id, fence, {**fields, "state": str(state)}, states=[*movable, str(state)])
+
+    def _guarded(self, sweep_id: str, fence: int, fields: Mapping[str, Any], states: list[str]) -> None:
+        with answered():
+            done = self._collection.update_one(
+                {"_id": sweep_id, "lease.fence": fence, "state": {"$in": states}}, {"$set": dict(fields)}
+            )
+        if done.matched_count != 1:
+            raise LeaseLost(f"sweep {sweep_id} is no longer owned by fence {fence}")
+
+    def stop(self, sweep_id: str, now: datetime) -> SweepState:
+        """The user's wish to stop: a queued sweep is STOPPED at once, a running one is asked to. Idempotent.
+
+        Raises:
+            NotFound: there is no such sweep.
+            StateError: it has ended by itself.
+        """
+        with answered():
+            queued = self._collection.update_one(
+                {"_id": sweep_id, "state": str(SweepState.QUEUED)},
+                {"$set": {"state": str(SweepState.STOPPED), "finished": now, "stop_requested": True}},
+            )
+            if queued.matched_count == 1:
+                return SweepState.STOPPED
+            self._collection.update_one({"_id": sweep_id, "state": {"$in": OWNED}}, {"$set": {"stop_requested": True}})
+        state = SweepState(self.get(sweep_id)["state"])
+        if state in ENDED and state is not SweepState.STOPPED:
+            raise StateError(f"the sweep has already ended: {state}")
+        return state
+
+
+def public(sweep: Mapping[str, Any]) -> Document:
+    """What the pages and events show of a sweep, as plain JSON."""
+    lease = sweep.get("lease") or {}
+    return {
+        "id": sweep["_id"],
+        "name": sweep["name"],
+        "owner": sweep["owner"],
+        "state": sweep["state"],
+        "created": _iso(sweep.get("created")),
+        "started": _iso(sweep.get("started")),
+        "finished": _iso(sweep.get("finished")),
+        "machine": lease.get("machine"),
+        "run_id": sweep.get("run_id"),
+        "error": sweep.get("error"),
+        "restarts": sweep.get("restarts", 0),
+        "progress": sweep.get("progress"),
+        "best": sweep.get("best"),
+        "stop_requested": sweep.get("stop_requested", False),
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

@@ -1,0 +1,90 @@
+"""Trials: one document each, written whole by the optimizer that owns the sweep, keyed (sweep, number).
+
+A document holds the fence it was written under; a writer with an older fence matches nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from engine.domain import Trial, TrialState
+from engine.errors import LeaseLost
+from engine.store.calls import answered
+
+Document = dict[str, Any]
+
+
+class Trials:
+    def __init__(self, database: Database[Document]) -> None:
+        self._collection = database["trials"]
+
+    def put(self, document: Mapping[str, Any]) -> None:
+        """Write a trial whole; writing the same one twice changes nothing.
+
+        Raises:
+            LeaseLost: a newer optimizer has written this trial.
+        """
+        try:
+            with answered():
+                self._collection.replace_one(
+                    {"_id": document["_id"], "fence": {"$lte": document["fence"]}}, dict(document), upsert=True
+                )
+        except DuplicateKeyError:
+            raise LeaseLost(f"trial {document['_id']} was written by a newer optimizer") from None
+
+    def of_sweep(self, sweep_id: str, curves: bool = False, after: int = 0, limit: int = 10_000) -> list[Document]:
+        """The trials of a sweep by number, those above *after*; curves only when asked for."""
+        hidden = {} if curves else {"curve": 0, "attempts": 0}
+        with answered():
+            cursor = self._collection.find({"sweep_id": sweep_id, "number": {"$gt": after}}, hidden or None)
+            return list(cursor.sort("number", 1).limit(limit))
+
+    def running(self, sweep_id: str) -> list[Document]:
+        """The trials in training, with their curves."""
+        with answered():
+            return list(self._collection.find({"sweep_id": sweep_id, "state": str(TrialState.RUNNING)}).limit(100))
+
+
+def to_document(trial: Trial, fence: int) -> Document:
+    """A trial as it is stored."""
+    document = asdict(trial)
+    document["_id"] = f"{trial.sweep_id}-{trial.number}"
+    document["state"] = str(trial.state)
+    document["fence"] = fence
+    return document
+
+
+def from_document(document: Mapping[str, Any]) -> Trial:
+    """The trial of a stored document."""
+    fields = {key: value for key, value in document.items() if key not in ("_id", "fence")}
+    return Trial(**{**fields, "state": TrialState(document["state"])})
+
+
+ROW = (
+    "number",
+    "stage",
+    "params",
+    "steps",
+    "step",
+    "state",
+    "attempt",
+    "worker",
+    "train_loss",
+    "val_loss",
+    "loss",
+    "seconds",
+    "error",
+)
+
+
+def public(document: Mapping[str, Any]) -> Document:
+    """What the pages and events show of a trial, as plain JSON."""
+    row = {key: document.get(key) for key in ROW}
+    for moment in ("started", "finished"):
+        row[moment] = document[moment].isoformat() if document.get(moment) else None
+    return row
