@@ -42,7 +42,7 @@ GROUPS: Mapping[str, str] = {
 
 
 def _key(default: Any, group: str, title: str, help: str, unit: str = "", **rules: Any) -> Any:
-    extra = {"group": group, "unit": unit}
+    extra: dict[str, Any] = {"group": group, "unit": unit}
     if isinstance(default, list):
         rules["default_factory"] = lambda: [*default]
     else:

@@ -7,7 +7,6 @@ processes find it without being told.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -42,7 +41,7 @@ class Embedded:
         """Whether this very process runs: its id may by now be somebody else's."""
         try:
             process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.born) < 1 and process.status() != psutil.STATUS_ZOMBIE
+            return bool(abs(process.create_time() - self.born) < 1 and process.status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
 
@@ -109,7 +108,7 @@ def start(data_dir: Path) -> tuple[Embedded, bool]:
     store.close()
     temporary = _record(data_dir).with_suffix(".tmp")
     temporary.write_text(json.dumps({"pid": embedded.pid, "port": port, "born": embedded.born}))
-    os.replace(temporary, _record(data_dir))
+    temporary.replace(_record(data_dir))
     return embedded, True
 
 

@@ -7,6 +7,7 @@ changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -113,9 +114,7 @@ def parse_run_id(text: str) -> list[RunId]:
     ids: list[RunId] = []
     if text.isascii() and text.isdigit() and len(text) < 19:
         ids.append(int(text))
-    try:
+    with suppress(InvalidId):
         ids.append(ObjectId(text))
-    except InvalidId:
-        pass
     ids.append(text)
     return ids
