@@ -1,0 +1,128 @@
+"""What the forked processes do. The only module of the cluster that imports TensorFlow."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from engine.cluster.channel import Channel, Message
+from engine.cluster.spec import CHIEF, PS, WORKER
+from engine.data import Parts
+from engine.training.distributed import AsyncTrainer
+from engine.training.job import Job
+from engine.training.local import LocalTrainer
+
+SERVER_INTER_OP = 2
+"""With 1, a worker that reads a variable of a parameter server hangs."""
+
+
+def _serve(message: Message) -> Any:
+    """Start this process's TensorFlow server."""
+    threads = int(os.environ["NHOP_THREADS"])
+    options = tf.compat.v1.ConfigProto(
+        intra_op_parallelism_threads=threads, inter_op_parallelism_threads=SERVER_INTER_OP
+    )
+    options.gpu_options.allow_growth = True
+    return tf.distribute.Server(
+        tf.train.ClusterSpec(message["jobs"]),
+        job_name=message["role"],
+        task_index=message["index"],
+        protocol="grpc",
+        config=options,
+    )
+
+
+def parameter_server(message: Message, channel: Channel) -> None:
+    """Hold variables until the channel closes."""
+    server = _serve(message)
+    channel.send({"ready": True})
+    _until_closed(channel)
+    del server
+
+
+def worker(message: Message, channel: Channel) -> None:
+    """Serve the chief; in trials mode, train the trials that the optimizer sends."""
+    server = _serve(message)
+    if message["parallelism"] != "trials":
+        channel.send({"ready": True})
+        _until_closed(channel)
+        return
+    threads = int(os.environ["NHOP_THREADS"])
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    trainer = LocalTrainer(Parts.load(Path(message["data"])))
+    channel.send({"ready": True})
+    _train_all(trainer.train, channel)
+    del server
+
+
+def chief(message: Message, channel: Channel) -> None:
+    """Coordinate the workers: all of them train one trial, its variables on the parameter servers."""
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(2)
+    trainer = AsyncTrainer(Parts.load(Path(message["data"])), message["jobs"])
+    channel.send({"ready": True})
+    _train_all(trainer.train, channel)
+
+
+def _train_all(train: Callable[[Job], Any], channel: Channel) -> None:
+    """Train what the channel brings, one trial at a time, until it closes."""
+    while (messages := channel.receive()) is not None:
+        for message in messages:
+            if "train" in message:
+                _train(train, Job.from_message(message["train"]), channel)
+
+
+def _train(train: Callable[[Job], Any], job: Job, channel: Channel) -> None:
+    about = {"number": job.number, "attempt": job.attempt}
+    try:
+        for progress in train(job):
+            if not (math.isfinite(progress.train) and math.isfinite(progress.val)):
+                channel.send({"failed": {**about, "step": progress.step, "error": _diverged(progress.step)}})
+                return
+            reached = {**about, "step": progress.step, "train": progress.train, "val": progress.val}
+            if not channel.send({"done" if progress.done else "progress": reached}):
+                os._exit(0)
+            if progress.done:
+                return
+            if channel.waiting() and _cancelled(channel, job):
+                channel.send({"cancelled": about})
+                return
+    except (tf.errors.UnavailableError, tf.errors.AbortedError):
+        raise
+    except Exception:
+        channel.send({"failed": {**about, "step": 0, "error": traceback.format_exc(limit=-8)}})
+
+
+def _diverged(step: int) -> str:
+    return f"the loss was no longer a finite number by step {step}; a smaller learning rate may help"
+
+
+def _cancelled(channel: Channel, job: Job) -> bool:
+    messages = channel.receive()
+    if messages is None:
+        os._exit(0)
+    return any(message.get("cancel") == job.number for message in messages)
+
+
+def _until_closed(channel: Channel) -> None:
+    while channel.receive() is not None:
+        pass
+
+
+RUN_ROLES = {PS: parameter_server, WORKER: worker, CHIEF: chief}
+
+
+def run(message: Message, channel: Channel) -> None:
+    """Be the process that *message* describes."""
+    RUN_ROLES[message["role"]](message, channel)

@@ -1,0 +1,62 @@
+"""Whether a configuration and its data fit together, found out before anything is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.config import SweepConfig
+from engine.data.tables import LEAST_ROWS, read_csv
+from engine.errors import ConfigError, DataError, Problem
+
+DIABETES_SHAPE = (442, 10)
+DATASETS = ("synthetic", "diabetes")
+
+
+def shape(config: SweepConfig) -> tuple[int, int]:
+    """(rows, features) of the data that *config* names.
+
+    Raises:
+        ConfigError: there is no such data, or it cannot be read.
+    """
+    if config.load_data:
+        try:
+            table = read_csv(Path(config.load_data_dir), config.target_column)
+        except DataError as error:
+            raise ConfigError([Problem("load_data_dir", str(error))]) from None
+        return table.features.shape[0], table.features.shape[1]
+    if config.dataset == "diabetes":
+        return DIABETES_SHAPE
+    if config.dataset == "synthetic":
+        return config.data_instances, config.data_features
+    raise ConfigError(
+        [Problem("dataset", f"there is no data set {config.dataset!r}; known are {', '.join(DATASETS)}")]
+    )
+
+
+def check(config: SweepConfig) -> None:
+    """
+    Raises:
+        ConfigError: the network's dimensions do not match the data, or a part of it would be empty.
+    """
+    rows, features = shape(config)
+    problems = []
+    if config.nn_dimensions[0] != features:
+        fix = f"set it to [{features}, 1]"
+        if not config.load_data and config.dataset == "synthetic":
+            fix += f", or data_features to {config.nn_dimensions[0]}"
+        problems.append(
+            Problem(
+                "nn_dimensions",
+                f"the first number is {config.nn_dimensions[0]} but the data has {features} features; {fix}",
+            )
+        )
+    for key, fraction in (
+        ("validation_fraction", config.validation_fraction),
+        ("test_fraction", config.test_fraction),
+    ):
+        if rows * fraction < 2:
+            problems.append(Problem(key, f"leaves fewer than 2 of {rows} rows; choose a larger part"))
+    if rows < LEAST_ROWS:
+        problems.append(Problem("data_instances", f"at least {LEAST_ROWS} rows are needed, got {rows}"))
+    if problems:
+        raise ConfigError(problems)

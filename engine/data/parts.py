@@ -1,0 +1,106 @@
+"""The parts of a data set: training, validation, test; standardised by what the training part knows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.config import SweepConfig
+from engine.data import synthetic
+from engine.data.tables import Table, diabetes, read_csv
+
+SPLIT_SEED = 42
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Standardised features [rows, columns] and targets [rows, 1] of each part, float32.
+
+    Real targets are standardised for training; a loss in those units times target_scale² is in the target's own.
+    Synthetic targets are left as they are (target_scale 1).
+    """
+
+    x_train: Array
+    y_train: Array
+    x_val: Array
+    y_val: Array
+    x_test: Array
+    y_test: Array
+    feature_mean: Array
+    feature_scale: Array
+    target_mean: float
+    target_scale: float
+
+    def save(self, path: Path) -> None:
+        """Write all parts to *path*, an .npz file."""
+        np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})
+
+    @staticmethod
+    def load(path: Path) -> Parts:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as stored:
+            values = {field.name: stored[field.name] for field in fields(Parts)}
+        for name in ("target_mean", "target_scale"):
+            values[name] = float(values[name])
+        return Parts(**values)
+
+
+def prepare(config: SweepConfig) -> Parts:
+    """Load or make the data of *config* and split it.
+
+    The test part is the one that scikit-learn's train_test_split with random_state 42 takes from the whole, the
+    validation part likewise from what is left.
+
+    Raises:
+        DataError: a file cannot be read or used.
+    """
+    from sklearn.model_selection import train_test_split
+
+    table = _table(config)
+    real = config.load_data or config.dataset != "synthetic"
+    rows = len(table.features)
+    rest_x, test_x, rest_y, test_y = train_test_split(
+        table.features, table.target, test_size=math.ceil(rows * config.test_fraction), random_state=SPLIT_SEED
+    )
+    train_x, val_x, train_y, val_y = train_test_split(
+        rest_x, rest_y, test_size=math.ceil(rows * config.validation_fraction), random_state=SPLIT_SEED
+    )
+    mean, scale = _standard(train_x)
+    target_mean, target_scale = (float(part[0]) for part in _standard(train_y)) if real else (0.0, 1.0)
+
+    def features(part: Array) -> Array:
+        return ((part - mean) / scale).astype(np.float32)
+
+    def target(part: Array) -> Array:
+        return ((part - target_mean) / target_scale).astype(np.float32)
+
+    return Parts(
+        features(train_x), target(train_y), features(val_x), target(val_y), features(test_x), target(test_y),
+        mean, scale, target_mean, target_scale,
+    )
+
+
+def _table(config: SweepConfig) -> Table:
+    if config.load_data:
+        return read_csv(Path(config.load_data_dir), config.target_column)
+    if config.dataset == "diabetes":
+        return diabetes()
+    if config.power_method:
+        made = synthetic.powers(config.data_instances, config.data_features, config.add_cosine, config.add_noise)
+    else:
+        made = synthetic.linear_cosine(config.data_instances, config.data_features)
+    return Table(*made, tuple(f"x{i}" for i in range(1, config.data_features + 1)), "y")
+
+
+def _standard(part: Array) -> tuple[Array, Array]:
+    """The mean and deviation of each column; 1 for the deviation of a constant one."""
+    mean = part.mean(axis=0, dtype=np.float64)
+    scale = part.std(axis=0, dtype=np.float64)
+    scale[scale == 0] = 1.0
+    return mean.astype(np.float32), scale.astype(np.float32)

@@ -1,0 +1,1 @@
+"""Training: the inner loop, run inside the TensorFlow processes."""

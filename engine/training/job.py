@@ -1,0 +1,46 @@
+"""What a process is asked to train, and what it tells of it. Pure, and without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from engine.models.regressor import Architecture
+from engine.space import Params
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One trial to train: *steps* mini-batch steps of the network that *params* describe."""
+
+    number: int
+    attempt: int
+    params: Params
+    steps: int
+    seed: int
+    tolerance: float
+    inputs: int
+    outputs: int
+
+    @property
+    def architecture(self) -> Architecture:
+        return Architecture.of(self.params, self.inputs, self.outputs)
+
+    def to_message(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_message(message: Mapping[str, Any]) -> Job:
+        return Job(**message)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a trial stands after *step* steps: the mean training loss since the report before, and the loss on
+    the validation part, both mean squared errors in the target's units, squared. *done*: there is no more to train."""
+
+    step: int
+    train: float
+    val: float
+    done: bool
