@@ -85,6 +85,13 @@ class SweepConfig(BaseModel):
         "The first must equal the number of features in the data; the second is 1 for a regressor.",
         "nodes",
     )
+    weight_init: Literal["scaled", "normal"] = _key(
+        "scaled",
+        "model",
+        "Initial weights",
+        "scaled: normal, divided by the square root of a layer's inputs (He for relu, LeCun for tanh), which trains "
+        "far better. normal: N(0, 1) whatever the width, as the reference program did.",
+    )
     file2distribute: str = _key(
         "nn_distributed.py",
         "model",

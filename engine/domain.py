@@ -26,7 +26,11 @@ class SweepState(StrEnum):
 
 
 class TrialState(StrEnum):
-    """QUEUED → RUNNING → COMPLETED | PRUNED | FAILED | LOST; a LOST trial is queued again as its next attempt."""
+    """QUEUED → RUNNING → COMPLETED | PRUNED | FAILED | LOST | STOPPED.
+
+    FAILED is an error in the trial itself; LOST, that its process or machine died: it is queued again as its next
+    attempt; STOPPED, that the user stopped the sweep while it trained.
+    """
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -34,6 +38,7 @@ class TrialState(StrEnum):
     PRUNED = "PRUNED"
     FAILED = "FAILED"
     LOST = "LOST"
+    STOPPED = "STOPPED"
 
 
 SWEEP_MOVES: Mapping[SweepState, frozenset[SweepState]] = {
@@ -47,11 +52,14 @@ SWEEP_MOVES: Mapping[SweepState, frozenset[SweepState]] = {
 
 TRIAL_MOVES: Mapping[TrialState, frozenset[TrialState]] = {
     TrialState.QUEUED: frozenset({TrialState.RUNNING}),
-    TrialState.RUNNING: frozenset({TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED, TrialState.LOST}),
+    TrialState.RUNNING: frozenset(
+        {TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED, TrialState.LOST, TrialState.STOPPED}
+    ),
     TrialState.LOST: frozenset({TrialState.QUEUED, TrialState.FAILED}),
     TrialState.COMPLETED: frozenset(),
     TrialState.PRUNED: frozenset(),
     TrialState.FAILED: frozenset(),
+    TrialState.STOPPED: frozenset(),
 }
 
 ENDED = frozenset({SweepState.COMPLETED, SweepState.FAILED, SweepState.STOPPED})

@@ -28,10 +28,8 @@ def narrow(space: SearchSpace, best: Params, user: SearchSpace, tied: bool, shri
     nodes = hidden_units(best)
     layers_axis = user.axes[LAYERS]
     assert isinstance(layers_axis, Int)  # noqa: S101 - the space is built by SweepConfig
-    if tied:
-        layers = _clipped(min(nodes), max(nodes), layers_axis)
-    else:
-        layers = _around(int(best[LAYERS]), shrink, layers_axis)
+    tied_layers = _clipped(min(nodes), max(nodes), layers_axis)
+    layers = tied_layers if tied else _around(int(best[LAYERS]), shrink, layers_axis)
     axes: dict[str, Axis] = {}
     for name, axis in user.axes.items():
         if name == LAYERS:

@@ -171,9 +171,7 @@ class Cluster:
         assert self._control is not None  # noqa: S101
         messages = self._control.receive()
         if messages is None:
-            raise ClusterError(
-                f"the process that forks the cluster has ended; {self._log_dir / 'zygote.log'} says why"
-            )
+            raise ClusterError(f"the process that forks the cluster has ended; {self._log_dir / 'zygote.log'} says why")
         happened: list[Happening] = []
         for message in messages:
             if "private" in message:

@@ -63,8 +63,9 @@ class Zygote:
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._reap()
+        sources: list[Any] = [self._control, self._wake_read]
         while True:
-            ready, _, _ = select.select([self._control, self._wake_read], [], [])
+            ready = select.select(sources, [], [])[0]
             if self._wake_read in ready:
                 os.read(self._wake_read, 4096)
                 self._reap()

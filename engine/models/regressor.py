@@ -43,10 +43,17 @@ class Architecture:
         """How many numbers each part of the flat vector has: W, b, W, b, …; [2 · layers]."""
         return np.array([size for out, into in self.shapes for size in (out * into, out)], dtype=np.int32)
 
-    def initial(self, seed: int) -> NDArray[np.float32]:
-        """Fresh parameters, flat: weights N(0, 1) as in the reference, biases zero."""
+    def initial(self, seed: int, weight_init: str) -> NDArray[np.float32]:
+        """Fresh parameters, flat; biases are zero.
+
+        Args:
+            weight_init: "normal", weights N(0, 1); "scaled", N(0, gain / inputs of the layer), with gain 2 for relu
+                (He et al., 2015) and 1 for tanh (LeCun et al., 1998).
+        """
         rng = np.random.default_rng(seed)
+        gain = 2.0 if self.activation == "relu" else 1.0
         parts = []
         for out, into in self.shapes:
-            parts += [rng.standard_normal(out * into), np.zeros(out)]
+            scale = np.sqrt(gain / into) if weight_init == "scaled" else 1.0
+            parts += [rng.standard_normal(out * into) * scale, np.zeros(out)]
         return np.concatenate(parts).astype(np.float32)

@@ -11,7 +11,6 @@ from pymongo.write_concern import WriteConcern
 
 from engine.errors import StoreUnavailable
 from engine.store.calls import answered
-from engine.store.commands import Commands
 from engine.store.events import Events
 from engine.store.machines import Machines
 from engine.store.runs import Runs
@@ -28,7 +27,6 @@ INDEXES = {
     "sweeps": ([("created", DESCENDING)], [("state", ASCENDING), ("created", ASCENDING)]),
     "trials": ([("sweep_id", ASCENDING), ("number", ASCENDING)],),
     "events": ([("at", ASCENDING)],),
-    "commands": ([("sweep_id", ASCENDING), ("taken", ASCENDING)],),
     "runs": ([("start_time", DESCENDING)], [("status", ASCENDING)]),
     "metrics": ([("run_id", ASCENDING), ("name", ASCENDING)],),
 }
@@ -43,7 +41,6 @@ class Store:
         self.sweeps = Sweeps(database)
         self.trials = Trials(database)
         self.events = Events(database)
-        self.commands = Commands(database)
         self.machines = Machines(database)
         self.users = Users(database)
         self.runs = Runs(database)

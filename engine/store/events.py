@@ -6,14 +6,15 @@ and the loser takes the next. So whoever sees number n has seen, or can fetch, a
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from pymongo import DESCENDING
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
-from pymongo.write_concern import WriteConcern
 
 from engine.events import Event, EventType
 from engine.store.calls import answered
@@ -21,10 +22,23 @@ from engine.store.calls import answered
 Document = dict[str, Any]
 
 
+def draft(kind: EventType, data: Mapping[str, Any], at: datetime) -> Document:
+    """An event that has its identity but not yet its number."""
+    return {"_id": uuid.uuid4().hex, "type": str(kind), "at": at, "data": dict(data)}
+
+
+def _insert(collection: Collection[Document], documents: list[Document]) -> None:
+    try:
+        collection.insert_many(documents, ordered=True)
+    except BulkWriteError as error:
+        if any(item.get("code") == 11000 for item in error.details.get("writeErrors", [])):
+            raise DuplicateKeyError("number taken", 11000) from error
+        raise
+
+
 class Events:
     def __init__(self, database: Database[Document]) -> None:
         self._collection = database["events"]
-        self._lossy = database.get_collection("events", write_concern=WriteConcern(w=1))
 
     def last(self, sweep_id: str) -> int:
         """The newest number of a sweep; 0 where there is none."""
@@ -32,53 +46,36 @@ class Events:
             newest = self._collection.find_one({"sweep_id": sweep_id}, {"seq": 1}, sort=[("seq", DESCENDING)])
         return int(newest["seq"]) if newest else 0
 
-    def append(
-        self, sweep_id: str, events: Sequence[tuple[EventType, Mapping[str, Any], datetime]], durable: bool = True
-    ) -> int:
-        """Append in order; returns the last number. *durable* waits for the database's journal."""
-        collection = self._collection if durable else self._lossy
-        waiting = list(events)
-        seq = self.last(sweep_id)
-        while waiting:
-            documents = [
-                {
-                    "_id": f"{sweep_id}-{seq + i}",
-                    "sweep_id": sweep_id,
-                    "seq": seq + i,
-                    "type": str(kind),
-                    "at": at,
-                    "data": dict(data),
-                }
-                for i, (kind, data, at) in enumerate(waiting, start=1)
-            ]
+    def append(self, sweep_id: str, events: Sequence[tuple[EventType, Mapping[str, Any], datetime]]) -> int:
+        """Append in order; returns the last number."""
+        return self.write(sweep_id, [draft(*event) for event in events])
+
+    def write(self, sweep_id: str, drafts: Sequence[Document], again: bool = False) -> int:
+        """Append *drafts* in order; returns the last number.
+
+        Args:
+            again: an earlier call with some of these may have succeeded without its answer arriving; those that
+                are stored are not stored twice.
+        """
+        waiting = self._missing(drafts) if again else list(drafts)
+        while True:
+            last = self.last(sweep_id)
+            numbered = [{**item, "sweep_id": sweep_id, "seq": last + i} for i, item in enumerate(waiting, start=1)]
+            if not numbered:
+                return last
             try:
                 with answered():
-                    self._insert(collection, documents)
-                return seq + len(documents)
+                    _insert(self._collection, numbered)
+                return last + len(numbered)
             except DuplicateKeyError:
-                newest = self.last(sweep_id)
-                waiting = waiting[self._ours(sweep_id, documents) :]
-                seq = newest
-        return seq
+                waiting = self._missing(waiting)
 
-    @staticmethod
-    def _insert(collection: Any, documents: list[Document]) -> None:
-        try:
-            collection.insert_many(documents, ordered=True)
-        except BulkWriteError as error:
-            if any(item.get("code") == 11000 for item in error.details.get("writeErrors", [])):
-                raise DuplicateKeyError("number taken", 11000) from error
-            raise
-
-    def _ours(self, sweep_id: str, documents: list[Document]) -> int:
-        """How many of *documents*, inserted in order, are stored: those before the first number somebody took."""
-        stored = self.after(sweep_id, documents[0]["seq"] - 1, limit=len(documents))
-        count = 0
-        for event, document in zip(stored, documents, strict=False):
-            if (event.seq, str(event.type), event.data) != (document["seq"], document["type"], document["data"]):
-                break
-            count += 1
-        return count
+    def _missing(self, drafts: Sequence[Document]) -> list[Document]:
+        """Those of *drafts* that are not stored."""
+        with answered():
+            found = self._collection.find({"_id": {"$in": [item["_id"] for item in drafts]}}, {"_id": 1})
+            stored = {item["_id"] for item in found}
+        return [item for item in drafts if item["_id"] not in stored]
 
     def after(self, sweep_id: str, seq: int, limit: int = 500) -> list[Event]:
         """The events above *seq*, in order."""

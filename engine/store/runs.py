@@ -84,15 +84,22 @@ class Runs:
             self._collection.update_one({"_id": run_id}, {"$set": dict(fields)})
 
     def put_metric(
-        self, run_id: RunId, name: str, steps: Sequence[int], values: Sequence[float], timestamps: Sequence[datetime]
-    ) -> None:
-        """Write a metric whole."""
+        self,
+        run_id: RunId,
+        name: str,
+        steps: Sequence[int],
+        values: Sequence[float],
+        timestamps: Sequence[datetime],
+    ) -> str:
+        """Write a metric whole; returns its id."""
         with answered():
             self._metrics.update_one(
                 {"run_id": run_id, "name": name},
                 {"$set": {"steps": list(steps), "values": list(values), "timestamps": list(timestamps)}},
                 upsert=True,
             )
+            found = self._metrics.find_one({"run_id": run_id, "name": name}, {"_id": 1})
+        return str(found["_id"]) if found else ""
 
     def put_source(self, filename: str, md5: str, content: bytes) -> ObjectId:
         """The GridFS file of a source, stored once for each content, as Sacred does."""

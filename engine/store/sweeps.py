@@ -130,6 +130,11 @@ class Sweeps:
         if done.matched_count != 1:
             raise LeaseLost(f"sweep {sweep_id} is no longer owned by fence {fence}")
 
+    def wants_stop(self, sweep_id: str) -> bool:
+        """Whether the user has asked the sweep to stop."""
+        with answered():
+            return self._collection.find_one({"_id": sweep_id, "stop_requested": True}, {"_id": 1}) is not None
+
     def stop(self, sweep_id: str, now: datetime) -> SweepState:
         """The user's wish to stop: a queued sweep is STOPPED at once, a running one is asked to. Idempotent.
 

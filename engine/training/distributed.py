@@ -50,7 +50,7 @@ class AsyncTrainer:
         """Train *job*, reporting at every round of closures; stop by not asking for more."""
         network = job.architecture
         rule = RULES[str(job.params["train_optimizer"])]
-        self._begin(network.initial(job.seed), rule)
+        self._begin(network.initial(job.seed, job.weight_init), rule)
         closure = self._closure(network)
         fixed = (
             network.sizes,
@@ -110,7 +110,7 @@ class AsyncTrainer:
         shards = self._shards
         width = self._shard_size * self._servers
         data = self._data
-        whole = ([], tf.int32)
+        whole: Any = ([], tf.int32)
 
         @tf.function(
             autograph=False,
@@ -152,9 +152,7 @@ class AsyncTrainer:
 
             @tf.function(
                 autograph=False,
-                input_signature=signature(
-                    ([None], tf.float32), ([2 * layers], tf.int32), ([layers, 2], tf.int32)
-                ),
+                input_signature=signature(([None], tf.float32), ([2 * layers], tf.int32), ([layers, 2], tf.int32)),
             )
             def validate(flat, sizes, shapes):  # type: ignore[no-untyped-def]
                 return squared_error(unpack(flat, sizes, shapes, layers), x_val, y_val, activation)

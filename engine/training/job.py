@@ -22,6 +22,7 @@ class Job:
     tolerance: float
     inputs: int
     outputs: int
+    weight_init: str
 
     @property
     def architecture(self) -> Architecture:

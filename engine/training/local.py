@@ -25,7 +25,7 @@ class LocalTrainer:
         """Train *job*, reporting at every chunk boundary; stop by not asking for more."""
         network = job.architecture
         rule = RULES[str(job.params["train_optimizer"])]
-        flat = network.initial(job.seed)
+        flat = network.initial(job.seed, job.weight_init)
         state = (flat, np.zeros_like(flat), np.full_like(flat, rule.start_v), np.float32(-1), np.int32(0), np.int32(0))
         chunk = self._chunks[network.layers, network.activation]
         fixed = (
@@ -42,7 +42,7 @@ class LocalTrainer:
             begun = time.monotonic()
             stop = step + pace.next(job.steps - step)
             *state_out, train, val = chunk(*state, np.int32(stop), *fixed)
-            state = tuple(state_out)  # type: ignore[assignment]
+            state = tuple(state_out)
             still, reached = int(state[4]), int(state[5])
             pace.took(max(1, reached - step), time.monotonic() - begun)
             step = reached

@@ -63,7 +63,8 @@ def gradient(flat: Any, sizes: Any, shapes: Any, layers: int, activation: str, x
     return loss, tf.concat([tf.reshape(part, [-1]) for part in gradients], 0)
 
 
-def signature(*shapes_and_types: tuple[Any, Any]) -> list[tf.TensorSpec]:
+def signature(*shapes_and_types: tuple[Any, Any]) -> list[Any]:
+    """The input signature of a traced function."""
     return [tf.TensorSpec(shape, dtype) for shape, dtype in shapes_and_types]
 
 
@@ -89,7 +90,9 @@ class Chunks:
         return self._traced[key]
 
     def _trace(self, layers: int, activation: str) -> Any:
-        vector, number, whole = ([None], tf.float32), ([], tf.float32), ([], tf.int32)
+        vector: Any = ([None], tf.float32)
+        number: Any = ([], tf.float32)
+        whole: Any = ([], tf.int32)
 
         @tf.function(
             autograph=False,

@@ -1,0 +1,204 @@
+"""The daemon, one on each machine that computes: claims queued sweeps and keeps an optimizer running for each.
+
+    python -m engine.daemon
+
+A claimed sweep is under a lease with a fencing token, which its optimizer renews; when an optimizer dies, or a
+machine with it, the sweep is claimed again under the next fence and its optimizer resumes it. The daemon's
+children die with it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import IO, Any
+
+from engine import settings as settings_module
+from engine.domain import SweepState
+from engine.errors import LeaseLost, NhopError, StoreError, StoreUnavailable
+from engine.recorder import LEASE
+from engine.settings import ROOT, Settings
+from engine.store import connect
+from engine.store.embedded import uri_of
+
+TICK_SECONDS = 0.5
+BEAT_SECONDS = 2.0
+ABANDONED_SECONDS = 30.0
+"""An idle daemon whose embedded database is gone for so long ends."""
+MOST_RESTARTS = 5
+OPTIMIZER_STOP_SECONDS = 20.0
+
+log = logging.getLogger("nhop.daemon")
+
+
+@dataclass(slots=True)
+class _Child:
+    process: subprocess.Popen[bytes]
+    sweep_id: str
+    fence: int
+
+
+class Daemon:
+    """Claims, starts, restarts."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._name = socket.gethostname()
+        self._children: list[_Child] = []
+        self._stopping = threading.Event()
+        self._uri = uri_of(settings)
+        self._store = connect(self._uri, settings.database)
+
+    def run(self) -> None:
+        """Work until asked to stop, or abandoned."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping.set())
+        log.info("daemon on %s, %d slots", self._name, self._settings.sweep_slots)
+        beaten = float("-inf")
+        answered = time.monotonic()
+        while not self._stopping.is_set():
+            try:
+                self._reap()
+                if time.monotonic() - beaten > BEAT_SECONDS:
+                    self._beat()
+                    beaten = time.monotonic()
+                if len(self._children) < self._settings.sweep_slots:
+                    self._claim()
+                answered = time.monotonic()
+            except StoreUnavailable as error:
+                log.warning("%s", error)
+                self._reconnect()
+                if not self._children and time.monotonic() - answered > ABANDONED_SECONDS and self._settings.embedded:
+                    log.info("the embedded database is gone and nothing runs: the daemon ends")
+                    return
+            except StoreError as error:
+                log.error("%s", error)
+            self._stopping.wait(TICK_SECONDS)
+        self._end()
+
+    def _beat(self) -> None:
+        running = [child.sweep_id for child in self._children]
+        self._store.machines.beat(self._name, os.getpid(), self._settings.sweep_slots, running, _now())
+
+    def _claim(self) -> None:
+        sweep = self._store.sweeps.claim(self._name, LEASE, _now())
+        if sweep is None:
+            return
+        restarts = sweep["restarts"] + (sweep["lease"]["fence"] > 1)
+        if restarts > MOST_RESTARTS:
+            self._store.sweeps.finish(
+                sweep["_id"],
+                sweep["lease"]["fence"],
+                SweepState.FAILED,
+                {"error": f"its optimizer died {restarts} times; the sweep's log says more", "finished": _now()},
+            )
+            return
+        if restarts != sweep["restarts"]:
+            self._store.sweeps.update(sweep["_id"], sweep["lease"]["fence"], {"restarts": restarts})
+        self._start(sweep)
+        self._beat()
+
+    def _start(self, sweep: dict[str, Any]) -> None:
+        fence = sweep["lease"]["fence"]
+        log.info("sweep %s: optimizer started, fence %d", sweep["_id"], fence)
+        folder = self._settings.data_dir / "sweeps" / sweep["_id"]
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "optimizer.log").open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "engine.child", sweep["_id"], str(fence), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                cwd=ROOT,
+                env={**os.environ, **self._settings.environment(), "OPENBLAS_NUM_THREADS": "1"},
+            )
+        self._children.append(_Child(process, sweep["_id"], fence))
+
+    def _reap(self) -> None:
+        """Forget optimizers that have ended; a sweep whose optimizer died is up for the next claim at once."""
+        for child in list(self._children):
+            code = child.process.poll()
+            if code is None:
+                continue
+            log.info("sweep %s: optimizer ended with code %d", child.sweep_id, code)
+            if code != 0:
+                with suppress(LeaseLost):
+                    self._store.sweeps.renew(child.sweep_id, child.fence, _now())
+            self._children.remove(child)
+
+    def _reconnect(self) -> None:
+        """The embedded database may have come back on another port."""
+        try:
+            uri = uri_of(self._settings)
+        except StoreUnavailable:
+            return
+        if uri != self._uri:
+            self._store.close()
+            self._uri, self._store = uri, connect(uri, self._settings.database)
+
+    def _end(self) -> None:
+        """End the optimizers, which leave their sweeps to be resumed, and say good-bye."""
+        for child in self._children:
+            child.process.terminate()
+        deadline = time.monotonic() + OPTIMIZER_STOP_SECONDS
+        for child in self._children:
+            try:
+                child.process.wait(timeout=max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+        try:
+            for child in self._children:
+                self._store.sweeps.renew(child.sweep_id, child.fence, _now())
+            self._store.machines.leave(self._name, os.getpid())
+        except StoreError as error:
+            log.warning("%s", error)
+        except LeaseLost:
+            pass
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def lock(settings: Settings) -> IO[str] | None:
+    """The lock that makes this the only daemon of its data directory; None where another holds it."""
+    file = (settings.data_dir / "daemon.lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
+    try:
+        settings = settings_module.load()
+        settings_module.make_data_dir(settings)
+        held = lock(settings)
+        if held is None:
+            log.info("another daemon runs for %s", settings.data_dir)
+            return 0
+        with held:
+            Daemon(settings).run()
+    except NhopError as error:
+        print(f"nhop daemon: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,302 @@
+"""The optimizer, the outer loop: suggest trials, hand them to the cluster, record what comes of them, narrow.
+
+A sweep is a pure function of its configuration and seed, up to the timing of parallel results: what the journal
+has is never trained again, and what it lacks is proposed again as it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from engine.cluster.cluster import Broken, Cluster, Happening, Reached
+from engine.config import SweepConfig
+from engine.domain import Trial, TrialState
+from engine.errors import LeaseLost, NhopError
+from engine.events import EventType
+from engine.recorder import Recorder
+from engine.samplers import RandomSampler
+from engine.space import SearchSpace, hidden_units
+from engine.stages import best_of, narrow
+from engine.training.job import Job
+
+POLL_SECONDS = 0.1
+CURVE_POINTS = 200
+
+log = logging.getLogger("nhop.optimizer")
+
+
+class NoTrialCompleted(NhopError):
+    """Every trial of a stage failed, so there is nothing to narrow around."""
+
+
+class SweepStopped(NhopError):
+    """The user stopped the sweep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a sweep has found: its best trial."""
+
+    best: Trial
+
+
+class Optimizer:
+    """Runs the stages of one sweep.
+
+    Args:
+        sweep_id: whose trials these are.
+        config: with `seed` set.
+        cluster: started.
+        recorder: where all of it is recorded.
+        known: the trials that an earlier process of this sweep has recorded.
+        ended_stages: the stages that an earlier process has finished.
+        on_result: called with each trial that has ended, and the best loss so far.
+    """
+
+    def __init__(
+        self,
+        sweep_id: str,
+        config: SweepConfig,
+        cluster: Cluster,
+        recorder: Recorder,
+        clock: Callable[[], datetime],
+        known: Iterable[Trial] = (),
+        ended_stages: Iterable[int] = (),
+        on_result: Callable[[Trial, float], None] = lambda trial, best: None,
+    ) -> None:
+        if config.seed is None:
+            raise ValueError("a sweep needs a seed before it runs")
+        self._id = sweep_id
+        self._config = config
+        self._seed = config.seed
+        self._cluster = cluster
+        self._recorder = recorder
+        self._clock = clock
+        self._on_result = on_result
+        self._trials = {trial.number: trial for trial in known}
+        self._ended_stages = set(ended_stages)
+        self._best = best_of(list(self._trials.values()))
+        self._stages: list[dict[str, Any]] = []
+        self._began = time.monotonic()
+        self._steps_before = self._steps_done()
+
+    def run(self) -> Result:
+        """All stages; returns the best trial.
+
+        Raises:
+            SweepStopped: the user stopped it.
+            NoTrialCompleted: no trial of a stage completed.
+            ClusterError: the processes cannot be kept running.
+            LeaseLost: another optimizer owns the sweep.
+        """
+        space = user = self._config.space()
+        for index, (steps, count) in enumerate(self._config.stages):
+            self._begin_stage(index, steps, count, space)
+            self._run_stage(index, steps, count, space)
+            trials = [trial for trial in self._trials.values() if trial.stage == index]
+            best = best_of(trials)
+            if best is None:
+                raise NoTrialCompleted(_why_none(index, trials))
+            self._stages[-1]["best"] = best.number
+            self._recorder.set(stages=[dict(stage) for stage in self._stages])
+            log.info("stage %d: best loss %.6g, trial %d: %s", index + 1, best.loss, best.number, describe(best))
+            space = narrow(space, best.params, user, tied=self._config.nodes_per_layer is None)
+        assert self._best is not None  # noqa: S101 - the last stage had a best
+        return Result(self._best)
+
+    def _begin_stage(self, index: int, steps: int, count: int, space: SearchSpace) -> None:
+        stage = {"index": index, "steps": steps, "trials": count, "space": space.to_document()}
+        self._stages.append({**stage, "best": None})
+        self._recorder.set(stages=[dict(stage) for stage in self._stages], progress=self._progress(index))
+        self._recorder.event(EventType.STAGE, stage)
+        log.info("stage %d of %d: %d trials of %d steps", index + 1, len(self._config.stages), count, steps)
+
+    def _run_stage(self, index: int, steps: int, count: int, space: SearchSpace) -> None:
+        """Train the trials of a stage that are not yet known."""
+        if index in self._ended_stages:
+            return
+        known = [trial for trial in self._trials.values() if trial.stage == index]
+        first = min((t.number for t in known), default=1 + max(self._trials, default=0))
+        sampler = RandomSampler(space, self._seed, first)
+        fresh = sampler.suggest(count)
+        waiting: deque[Trial] = deque()
+        for number, params in enumerate(fresh, start=first):
+            if number not in self._trials:
+                seed = trial_seed(self._seed, number)
+                self._trials[number] = Trial(self._id, number, index, params, steps, seed, created=self._clock())
+            if self._trials[number].state in (TrialState.QUEUED, TrialState.RUNNING, TrialState.LOST):
+                waiting.append(self._requeued(self._trials[number]))
+        self._train_all(index, waiting)
+        self._recorder.stage_ended(index)
+
+    def _requeued(self, trial: Trial) -> Trial:
+        """A trial that an earlier process was training begins again as its next attempt."""
+        if trial.state is TrialState.RUNNING:
+            self._lose(trial, "the optimizer was restarted")
+        return trial
+
+    def _train_all(self, index: int, waiting: deque[Trial]) -> None:
+        running: dict[int, Trial] = {}
+        satisfied = False
+        while (waiting and not satisfied) or running:
+            if self._recorder.lost.is_set():
+                raise LeaseLost("another optimizer owns the sweep")
+            if self._recorder.stop_requested.is_set():
+                self._stop(running.values())
+            for name in self._cluster.idle():
+                if waiting and not satisfied:
+                    self._start(waiting.popleft(), name, running)
+            for happening in self._cluster.poll(POLL_SECONDS):
+                trial = running.get(happening.number)
+                if trial is None or trial.attempt != happening.attempt:
+                    continue
+                better = self._take(trial, happening)
+                if trial.state is TrialState.RUNNING:
+                    continue
+                del running[trial.number]
+                if trial.state is TrialState.QUEUED:
+                    waiting.appendleft(trial)
+                satisfied = satisfied or self._is_satisfied(better)
+                self._recorder.set(progress=self._progress(index))
+        for trial in waiting:
+            del self._trials[trial.number]
+
+    def _start(self, trial: Trial, worker: str, running: dict[int, Trial]) -> None:
+        trial.move(TrialState.RUNNING)
+        trial.worker, trial.started, trial.step, trial.curve = worker, self._clock(), 0, []
+        running[trial.number] = trial
+        self._recorder.begun(trial)
+        config = self._config
+        inputs, outputs = config.nn_dimensions
+        job = Job(
+            number=trial.number,
+            attempt=trial.attempt,
+            params=trial.params,
+            steps=trial.steps,
+            seed=trial.seed,
+            tolerance=config.train_tolerance,
+            inputs=inputs,
+            outputs=outputs,
+            weight_init=config.weight_init,
+        )
+        self._cluster.train(worker, job)
+
+    def _take(self, trial: Trial, happening: Happening) -> float | None:
+        """Bring *trial* to where it now stands; returns how much a new best improves on the best before."""
+        if isinstance(happening, Broken):
+            if happening.lost:
+                self._lose(trial, happening.error)
+            else:
+                self._end(trial, TrialState.FAILED, happening.error)
+                log.warning("trial %d failed: %s", trial.number, happening.error.strip().splitlines()[-1])
+            return None
+        self._reach(trial, happening)
+        if not happening.done:
+            return None
+        trial.train_loss, trial.val_loss = happening.train, happening.val
+        trial.loss = happening.val if self._config.objective == "val_loss" else happening.train
+        self._end(trial, TrialState.COMPLETED, None)
+        return self._compare(trial)
+
+    def _reach(self, trial: Trial, reached: Reached) -> None:
+        trial.step = reached.step
+        trial.train_loss, trial.val_loss = reached.train, reached.val
+        trial.curve.append([reached.step, reached.train, reached.val])
+        if len(trial.curve) > CURVE_POINTS:
+            trial.curve = trial.curve[:-1][::2] + trial.curve[-1:]
+        self._recorder.reached(trial)
+
+    def _end(self, trial: Trial, state: TrialState, error: str | None) -> None:
+        trial.move(state)
+        trial.finished, trial.error = self._clock(), error
+        if trial.started:
+            trial.seconds = round((trial.finished - trial.started).total_seconds(), 3)
+        self._recorder.ended(trial)
+        self._on_result(trial, self._best.loss if self._best and self._best.loss is not None else math.inf)
+
+    def _lose(self, trial: Trial, why: str) -> None:
+        """The trial's process died: queue it again, or give it up after the last attempt."""
+        trial.move(TrialState.LOST)
+        trial.attempts.append({"attempt": trial.attempt, "worker": trial.worker, "step": trial.step, "error": why})
+        if trial.attempt >= self._config.max_attempts:
+            self._end(trial, TrialState.FAILED, f"{why}; given up after {trial.attempt} attempts")
+            log.error("trial %d: %s", trial.number, trial.error)
+            return
+        log.warning("trial %d: %s; attempt %d of %d", trial.number, why, trial.attempt + 1, self._config.max_attempts)
+        trial.move(TrialState.QUEUED)
+        trial.attempt += 1
+        self._recorder.ended(trial)
+
+    def _compare(self, trial: Trial) -> float | None:
+        """Take *trial* as the best where it is; returns the improvement, infinite for the first."""
+        before = self._best
+        if trial.loss is None or (before is not None and before.loss is not None and trial.loss >= before.loss):
+            return None
+        self._best = trial
+        self._recorder.set(
+            best={"number": trial.number, "stage": trial.stage, "loss": trial.loss, "params": trial.params}
+        )
+        log.info("trial %d: best loss so far %.6g: %s", trial.number, trial.loss, describe(trial))
+        return math.inf if before is None or before.loss is None else before.loss - trial.loss
+
+    def _is_satisfied(self, improvement: float | None) -> bool:
+        """Whether a new best improves so little that the stage may end."""
+        if improvement is None or improvement > self._config.opt_tolerance:
+            return False
+        log.info("the best loss improved by only %.3g: the stage ends", improvement)
+        return True
+
+    def _stop(self, running: Iterable[Trial]) -> None:
+        for trial in running:
+            self._end(trial, TrialState.STOPPED, "stopped with the sweep")
+        raise SweepStopped("stopped by the user")
+
+    def _steps_done(self) -> int:
+        ended = (TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED)
+        return sum(trial.steps for trial in self._trials.values() if trial.state in ended)
+
+    def _progress(self, index: int) -> dict[str, Any]:
+        trials = self._trials.values()
+        completed = sum(trial.state in (TrialState.COMPLETED, TrialState.PRUNED) for trial in trials)
+        failed = sum(trial.state is TrialState.FAILED for trial in trials)
+        steps = self._steps_done()
+        fresh = steps - self._steps_before
+        left = self._config.total_steps - steps
+        elapsed = time.monotonic() - self._began
+        return {
+            "done": completed + failed,
+            "failed": failed,
+            "total": self._config.total_trials,
+            "steps_done": steps,
+            "steps_total": self._config.total_steps,
+            "stage": index,
+            "seconds_left": round(left / fresh * elapsed, 1) if fresh else None,
+        }
+
+
+def trial_seed(seed: int, number: int) -> int:
+    """The seed of trial *number*: of its weights and its mini-batches."""
+    return (seed * 1_000_003 + number * 7_919) % (2**31 - 1)
+
+
+def describe(trial: Trial) -> str:
+    """The parameters of a trial in one line."""
+    params = trial.params
+    units = "·".join(str(count) for count in hidden_units(params))
+    return (
+        f"{units} {params['activation']}, {params['train_optimizer']} at {float(params['learning_rate']):.3g}, "
+        f"batch {params['batch_size']}"
+    )
+
+
+def _why_none(index: int, trials: Sequence[Trial]) -> str:
+    errors = [trial.error for trial in trials if trial.error]
+    reason = errors[-1].strip().splitlines()[-1] if errors else "there was none"
+    return f"no trial of stage {index + 1} completed; the last error: {reason}"

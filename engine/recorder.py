@@ -1,0 +1,283 @@
+"""The recorder: carries what happens in a sweep to the database, in its own thread.
+
+The optimizer never waits for the database. What must not be lost goes to the journal first; everything goes to
+the database a few times a second, merged, in an order that keeps a reader's view consistent: documents before the
+events that announce them. While the database is silent all of it waits here, and the sweep goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+from engine.domain import SweepState, Trial, TrialState
+from engine.errors import LeaseLost, StoreError, StoreUnavailable
+from engine.events import EventType
+from engine.store import Store
+from engine.store.events import draft
+from engine.store.journal import Journal
+from engine.store.sweeps import public as public_sweep
+from engine.store.trials import public as public_trial
+from engine.store.trials import to_document
+
+FLUSH_SECONDS = 0.25
+"""Between two writes: at most four messages a second reach the page."""
+LEASE = timedelta(seconds=20)
+RENEW_SECONDS = 5.0
+RETRY_SECONDS = 1.0
+CURVE_SECONDS = 2.0
+"""Between two writes of a running trial's curve."""
+MOST_LINES = 2000
+"""Log lines that wait for the database; older ones are only in the log file."""
+
+log = logging.getLogger("nhop.recorder")
+
+Document = dict[str, Any]
+
+
+class Recorder:
+    """Records one sweep that this process owns under *fence*."""
+
+    def __init__(self, store: Store, sweep: Document, journal: Journal, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._sweep = dict(sweep)
+        self._id: str = sweep["_id"]
+        self._fence: int = sweep["lease"]["fence"]
+        self._journal = journal
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._trials: dict[int, Document] = {}
+        self._running: dict[int, Trial] = {}
+        self._fields: Document = {}
+        self._run_fields: Document = {}
+        self._metrics: dict[str, Document] = {}
+        self._progress: dict[str, Document] = {}
+        self._lines: list[Document] = []
+        self._drafts: list[Document] = []
+        self._writing: list[Document] = []
+        self._again = False
+        self.stop_requested = threading.Event()
+        """Set when the user wants the sweep stopped."""
+        self.lost = threading.Event()
+        """Set when another optimizer owns the sweep."""
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
+
+    @property
+    def sweep(self) -> Document:
+        """The sweep's document as this recorder knows it."""
+        return self._sweep
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def set(self, **fields: Any) -> None:
+        """Set fields of the sweep's document; the page learns of it."""
+        with self._lock:
+            self._sweep.update(fields)
+            self._fields.update(fields)
+
+    def event(self, kind: EventType, data: Mapping[str, Any]) -> None:
+        """Tell the page."""
+        with self._lock:
+            self._drafts.append(draft(kind, data, self._clock()))
+
+    def line(self, level: str, text: str) -> None:
+        """A line of the sweep's log."""
+        with self._lock:
+            self._lines.append({"at": self._clock().isoformat(), "level": level, "text": text[:4000]})
+            del self._lines[:-MOST_LINES]
+
+    def begun(self, trial: Trial) -> None:
+        """A trial has been given to a worker."""
+        with self._lock:
+            self._running[trial.number] = trial
+            self._put(trial)
+
+    def reached(self, trial: Trial) -> None:
+        """A running trial's curve has a new last point."""
+        with self._lock:
+            entry = self._progress.setdefault(str(trial.number), {"step": 0, "points": []})
+            entry["step"] = trial.step
+            entry["points"].append(trial.curve[-1])
+
+    def ended(self, trial: Trial) -> None:
+        """A trial has ended, for good or for this attempt. On return its result is on this machine's disk."""
+        document = to_document(trial, self._fence)
+        if trial.state is not TrialState.QUEUED:
+            self._journal.append({"trial": document})
+        with self._lock:
+            self._running.pop(trial.number, None)
+            self._put(trial)
+
+    def stage_ended(self, index: int) -> None:
+        """A stage is over; a resumed search does not take it up again."""
+        self._journal.append({"stage_ended": index})
+
+    def run(self, fields: Mapping[str, Any]) -> None:
+        """Set fields of the Sacred run's document."""
+        with self._lock:
+            self._run_fields.update(fields)
+
+    def restore_metrics(self, metrics: Mapping[str, Document]) -> None:
+        """Take over what an earlier process of this run has recorded."""
+        with self._lock:
+            self._metrics = {name: {**whole, "new": False} for name, whole in metrics.items()}
+
+    def metric(self, name: str, steps: list[int], values: list[float], timestamps: list[datetime]) -> None:
+        """Append to a metric of the Sacred run."""
+        with self._lock:
+            whole = self._metrics.setdefault(name, {"steps": [], "values": [], "timestamps": [], "new": True})
+            whole["steps"] += steps
+            whole["values"] += values
+            whole["timestamps"] += timestamps
+            whole["new"] = True
+
+    def finish(self, state: SweepState, wait_seconds: float, **fields: Any) -> None:
+        """Write everything, then move the sweep to its end.
+
+        Raises:
+            StoreUnavailable: the database was silent for *wait_seconds*; the journal still has every result.
+            LeaseLost: another optimizer owns the sweep.
+        """
+        self._closing.set()
+        self._thread.join()
+        deadline = time.monotonic() + wait_seconds
+        fields = {**fields, "finished": self._clock()}
+        while not self.lost.is_set():
+            try:
+                self._flush(running=False)
+                self._store.sweeps.finish(self._id, self._fence, state, fields)
+                self._sweep.update(fields, state=str(state))
+                with self._lock:
+                    self._drafts.append(draft(EventType.SWEEP, public_sweep(self._sweep), self._clock()))
+                self._flush(running=False)
+                return
+            except StoreUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(RETRY_SECONDS)
+        raise LeaseLost(f"sweep {self._id} is owned by another optimizer")
+
+    def close(self) -> None:
+        """Stop recording without ending the sweep; what waits is written if the database answers."""
+        self._closing.set()
+        self._thread.join()
+        if not self.lost.is_set():
+            with suppress(StoreError, LeaseLost):
+                self._flush(running=False)
+
+    def _put(self, trial: Trial) -> None:
+        document = to_document(trial, self._fence)
+        self._trials[trial.number] = document
+        row = public_trial(document)
+        if trial.state not in (TrialState.RUNNING, TrialState.QUEUED):
+            row["curve"] = document["curve"]
+        self._drafts.append(draft(EventType.TRIAL, row, self._clock()))
+
+    def _work(self) -> None:
+        renewed = curves = float("-inf")
+        silent_since: float | None = None
+        while not self._closing.is_set() and not self.lost.is_set():
+            now = time.monotonic()
+            try:
+                with_curves = now - curves > CURVE_SECONDS
+                self._flush(running=with_curves)
+                if with_curves:
+                    curves = now
+                if now - renewed > RENEW_SECONDS:
+                    self._store.sweeps.renew(self._id, self._fence, self._clock() + LEASE)
+                    renewed = now
+                if self._store.sweeps.wants_stop(self._id):
+                    self.stop_requested.set()
+                if silent_since is not None:
+                    log.info("the database answers again after %.0f s; nothing was lost", now - silent_since)
+                    silent_since = None
+            except StoreUnavailable as error:
+                if silent_since is None:
+                    silent_since = now
+                    log.warning("%s; the sweep goes on, its results wait in the journal", error)
+                self._closing.wait(RETRY_SECONDS)
+            except LeaseLost as error:
+                log.error("%s", error)
+                self.lost.set()
+            except StoreError as error:
+                log.error("%s", error)
+                self._closing.wait(RETRY_SECONDS)
+            self._closing.wait(FLUSH_SECONDS)
+
+    def _flush(self, running: bool) -> None:
+        """Write all that waits. What a failure leaves unwritten is written by the next call."""
+        self._flush_events()
+        with self._lock:
+            self._collect(running)
+            trials, fields = dict(self._trials), dict(self._fields)
+            run_fields = dict(self._run_fields)
+            metrics = {name: dict(whole) for name, whole in self._metrics.items() if whole["new"]}
+        for number, document in trials.items():
+            self._store.trials.put(document)
+            with self._lock:
+                if self._trials.get(number) is document:
+                    del self._trials[number]
+        if fields:
+            self._store.sweeps.update(self._id, self._fence, fields)
+            with self._lock:
+                _remove_same(self._fields, fields)
+        self._flush_run(run_fields, metrics)
+        self._flush_events()
+
+    def _flush_events(self) -> None:
+        """Write the events that `_collect` has put in order."""
+        if not self._writing:
+            return
+        again, self._again = self._again, True
+        self._store.events.write(self._id, self._writing, again=again)
+        self._writing, self._again = [], False
+
+    def _flush_run(self, fields: Document, metrics: Mapping[str, Document]) -> None:
+        run_id = self._sweep.get("run_id")
+        if run_id is None:
+            return
+        for name, whole in metrics.items():
+            stored = self._store.runs.put_metric(run_id, name, whole["steps"], whole["values"], whole["timestamps"])
+            with self._lock:
+                if "id" not in self._metrics[name]:
+                    self._metrics[name]["id"] = stored
+                    fields["info.metrics"] = [
+                        {"name": known, "id": metric["id"]} for known, metric in self._metrics.items() if "id" in metric
+                    ]
+                if len(self._metrics[name]["steps"]) == len(whole["steps"]):
+                    self._metrics[name]["new"] = False
+        if fields:
+            self._store.runs.update(run_id, fields)
+            with self._lock:
+                _remove_same(self._run_fields, fields)
+
+    def _collect(self, running: bool) -> None:
+        """Turn what has gathered since the last write into documents and events."""
+        now = self._clock()
+        if running:
+            for number, trial in self._running.items():
+                self._trials.setdefault(number, to_document(trial, self._fence))
+        if self._lines:
+            self._writing.append(draft(EventType.LOG, {"lines": self._lines}, now))
+            self._lines = []
+        if self._progress:
+            self._writing.append(draft(EventType.PROGRESS, {"trials": self._progress}, now))
+            self._progress = {}
+        self._writing += self._drafts
+        self._drafts = []
+        if self._fields:
+            self._writing.append(draft(EventType.SWEEP, public_sweep(self._sweep), now))
+
+
+def _remove_same(waiting: Document, written: Document) -> None:
+    """Take from *waiting* what was written, unless it has been set anew since."""
+    for key, value in written.items():
+        if waiting.get(key) is value:
+            del waiting[key]

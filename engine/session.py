@@ -1,0 +1,231 @@
+"""One run of a sweep by this process: data, cluster, Sacred run, optimizer, and the end state.
+
+Everything about it lies in two folders: the work folder (journal, data) in the data directory, and the log folder
+below the configuration's train_log_dir.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sacred import SETTINGS, Experiment
+from sacred.utils import SacredInterrupt
+
+from engine.cluster.cluster import Cluster
+from engine.cluster.spec import ClusterPlan
+from engine.config import SweepConfig, parse
+from engine.data import prepare
+from engine.domain import SweepState, Trial
+from engine.errors import ConfigError, LeaseLost, NhopError, Problem
+from engine.events import EventType
+from engine.observer import SweepObserver
+from engine.optimizer import Optimizer, SweepStopped
+from engine.recorder import Recorder
+from engine.settings import ROOT, Settings
+from engine.store import Store
+from engine.store.journal import Journal
+from engine.store.trials import from_document
+
+FINISH_SECONDS = 900.0
+"""How long a finished sweep waits for a silent database before it leaves its end to the next process."""
+
+log = logging.getLogger("nhop.sweep")
+
+
+class Interrupted(SacredInterrupt):
+    """Ends the Sacred run of a stopped sweep."""
+
+    STATUS = "INTERRUPTED"
+
+
+class Released(SacredInterrupt):
+    """This process must end, and leaves the sweep to the next one."""
+
+    STATUS = "QUEUED"
+
+
+def clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any]) -> SweepState:
+    """Run a sweep that this process owns, to its end or until its lease is lost.
+
+    Args:
+        sweep: its document, claimed, with the lease's fence.
+
+    Returns:
+        the state it ended in.
+
+    Raises:
+        LeaseLost: another optimizer owns it now.
+        Released: a signal asked this process to end.
+        StoreUnavailable: it ran to its end, but the database did not come back to be told.
+    """
+    sweep_id = sweep["_id"]
+    work_dir = settings.data_dir / "sweeps" / sweep_id
+    work_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        config = parse(sweep["config"])
+        log_dir = _log_dir(config, sweep_id)
+    except NhopError as problem:
+        fields = {"error": str(problem), "finished": clock()}
+        store.sweeps.finish(sweep_id, sweep["lease"]["fence"], SweepState.FAILED, fields)
+        return SweepState.FAILED
+    journal = Journal(work_dir / "journal")
+    recorder = Recorder(store, sweep, journal, clock)
+    state, error = SweepState.FAILED, None
+    with _logging(recorder, log_dir / "hyper_opt.log"):
+        recorder.start()
+        try:
+            _experiment(store, recorder, config, journal, work_dir, log_dir)
+            state = SweepState.COMPLETED
+        except Interrupted:
+            state = SweepState.STOPPED
+        except (LeaseLost, Released):
+            recorder.close()
+            raise
+        except NhopError as problem:
+            error = str(problem)
+            log.error("the sweep failed: %s", error)
+        except Exception as problem:
+            error = f"an error of the program: {type(problem).__name__}: {problem}"
+            log.exception("the sweep failed")
+        recorder.finish(state, FINISH_SECONDS, error=error)
+        journal.close()
+    return state
+
+
+def _log_dir(config: SweepConfig, sweep_id: str) -> Path:
+    path = Path(config.train_log_dir).expanduser() / sweep_id
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError([Problem("train_log_dir", f"{path} cannot be made: {error.strerror}")]) from None
+    return path
+
+
+def _experiment(
+    store: Store, recorder: Recorder, config: SweepConfig, journal: Journal, work_dir: Path, log_dir: Path
+) -> None:
+    """Run the sweep as a Sacred run of the experiment `optimizer`."""
+    SETTINGS.CAPTURE_MODE = "sys"
+    SETTINGS.CONFIG.READ_ONLY_CONFIG = False
+    experiment = Experiment("optimizer", base_dir=str(ROOT), save_git_info=True)
+    experiment.logger = logging.getLogger("nhop")
+    experiment.observers.append(SweepObserver(store, recorder))
+    experiment.add_config(config.model_dump(mode="json"))
+
+    def optimize(_run: Any) -> float | None:
+        def on_result(trial: Trial, best: float) -> None:
+            if trial.loss is not None:
+                _run.log_scalar("loss", trial.loss, trial.number)
+                _run.log_scalar("best_loss", min(best, trial.loss), trial.number)
+
+        try:
+            return _optimize(store, recorder, config, journal, work_dir, log_dir, on_result)
+        except SweepStopped:
+            log.info("stopped by the user; the results so far are kept")
+            raise Interrupted from None
+
+    experiment.main(optimize)
+    experiment.run(options={"--loglevel": "INFO"})
+
+
+def _optimize(
+    store: Store,
+    recorder: Recorder,
+    config: SweepConfig,
+    journal: Journal,
+    work_dir: Path,
+    log_dir: Path,
+    on_result: Any,
+) -> float | None:
+    processes: dict[str, dict[str, Any]] = {}
+
+    def tell(process: dict[str, Any]) -> None:
+        processes[f"{process['role']}_{process['index']}"] = process
+        recorder.set(processes=dict(processes))
+        recorder.event(EventType.PROCESS, process)
+
+    data_path = work_dir / "data.npz"
+    cluster = Cluster(ClusterPlan.of(config), data_path, log_dir, tell)
+    cluster.start()
+    try:
+        prepare(config).save(data_path)
+        sweep_id = recorder.sweep["_id"]
+        known, ended = _known(store, sweep_id, journal)
+        if known:
+            log.info("resumed: %d trials are already recorded", len(known))
+        optimizer = Optimizer(sweep_id, config, cluster, recorder, clock, known, ended, on_result)
+        best = optimizer.run().best
+        log.info("best loss %.6g, trial %d", best.loss, best.number)
+        return best.loss
+    finally:
+        cluster.stop()
+        if cluster.private is False:
+            log.warning(
+                "the parameter servers and workers listen on all interfaces: this system allows no private network "
+                "namespace; fence their ports"
+            )
+
+
+def _known(store: Store, sweep_id: str, journal: Journal) -> tuple[list[Trial], set[int]]:
+    """The trials and ended stages that earlier processes have recorded: the journal's, then the database's."""
+    documents = {document["number"]: document for document in store.trials.of_sweep(sweep_id, curves=True)}
+    ended = set()
+    for record in journal.records:
+        if "trial" in record:
+            documents[record["trial"]["number"]] = _with_times(record["trial"])
+        elif "stage_ended" in record:
+            ended.add(record["stage_ended"])
+    return [from_document(document) for document in documents.values()], ended
+
+
+def _with_times(document: dict[str, Any]) -> dict[str, Any]:
+    times = {key: datetime.fromisoformat(document[key]) for key in ("created", "started", "finished") if document[key]}
+    return {**document, **times}
+
+
+class _ToPage(logging.Handler):
+    """Sends log lines to the sweep's page."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__(logging.INFO)
+        self._recorder = recorder
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._recorder.line(record.levelname, self.format(record))
+
+
+@contextmanager
+def _logging(recorder: Recorder, path: Path) -> Iterator[None]:
+    """Send the log to the file, the page, and the output that Sacred captures."""
+    logger = logging.getLogger("nhop")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    line = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s")
+    handlers: list[logging.Handler] = [logging.FileHandler(path), _Stdout(), _ToPage(recorder)]
+    for handler in handlers[:2]:
+        handler.setFormatter(line)
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+class _Stdout(logging.Handler):
+    """Writes to whatever standard output is at the moment: Sacred exchanges it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stdout)
