@@ -1,0 +1,38 @@
+"""How `gunicorn wsgi:app` serves NHOP: one gevent worker; webapp/server.py does what the hooks need."""
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - somebody may try an older one
+    raise SystemExit("NHOP needs Python 3.11 or newer, and this is Python " + sys.version.split()[0])
+
+from webapp import server
+
+settings = server.read_settings()
+
+bind = server.address(settings)
+worker_class = "gevent"
+workers = 1
+worker_connections = 2000
+timeout = 60
+graceful_timeout = 2
+keepalive = 5
+loglevel = "warning"
+accesslog = None
+control_socket_disable = True
+proc_name = "nhop"
+
+
+def on_starting(arbiter):
+    server.prepare(settings)
+
+
+def when_ready(arbiter):
+    server.announce(settings)
+
+
+def post_worker_init(worker):
+    server.close_sockets_at_the_end(worker)
+
+
+def on_exit(arbiter):
+    server.finish(settings)

@@ -1,0 +1,50 @@
+// The websocket: one connection for a page, its state always visible.
+import { io } from "../vendor/socket.io-client-4.8.4/socket.io.esm.min.js";
+
+const WORDS = {
+  connecting: "connecting…",
+  live: "live",
+  reconnecting: "reconnecting…",
+  database: "the database does not answer…",
+  login: "logged out",
+};
+
+// Connect and call join(socket) at every (re)connection.
+export function connect(join) {
+  const shown = document.querySelector("[data-connection]");
+  const say = (state) => {
+    shown.dataset.is = state === "live" ? "live" : state === "connecting" ? "wait" : "lost";
+    shown.textContent = WORDS[state];
+  };
+  say("connecting");
+  const socket = io({ transports: ["websocket"], reconnectionDelay: 300, reconnectionDelayMax: 2000, timeout: 5000 });
+  const enter = () =>
+    join(socket, (answer) => {
+      if (answer?.login) {
+        say("login");
+        location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+      } else if (answer?.reload) {
+        location.reload();
+      } else if (answer?.retry) {
+        say("database");
+        setTimeout(() => socket.connected && enter(), 1500);
+      } else {
+        say("live");
+      }
+    });
+  socket.on("connect", enter);
+  socket.on("disconnect", (reason) => {
+    say("reconnecting");
+    // The server closed it (it is stopping, or the session ended): the client does not come back by itself then.
+    if (reason === "io server disconnect") setTimeout(() => socket.connect(), 1000);
+  });
+  let refused = 0;
+  socket.on("connect_error", (error) => {
+    say("reconnecting");
+    // Refused by the server, not unreachable: the session has ended, or the database is silent.
+    if (error?.message?.includes("rejected") && (refused += 1) < 100) setTimeout(() => socket.connect(), 2000);
+    if (refused === 3) fetch("/healthz").then((answer) => answer.ok && location.reload()).catch(() => {});
+  });
+  socket.on("database", ({ ok }) => say(ok ? "live" : "database"));
+  return socket;
+}

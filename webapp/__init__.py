@@ -1,0 +1,1 @@
+"""The web half: people define sweeps here, watch them live and browse what came of them."""

@@ -1,0 +1,95 @@
+"""Logging in and out; the one-time link that makes the administrator."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from flask import Blueprint, g, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import login_user, logout_user
+
+from webapp.auth.session import Viewer, gate
+from webapp.auth.throttle import Throttle
+from webapp.errors import AccountError
+from webapp.extensions import store
+from webapp.services import accounts
+
+blueprint = Blueprint("auth", __name__)
+throttle = Throttle()
+
+
+@blueprint.get("/login")
+def login() -> ResponseReturnValue:
+    """The form."""
+    return render_template("auth/login.html", page={"name": "", "next": safe_next(), "problem": ""})
+
+
+@blueprint.post("/login")
+def enter() -> ResponseReturnValue:
+    """Let in whoever knows the password."""
+    name, source = request.form.get("name", ""), request.remote_addr or ""
+    if not throttle.allowed(name, source):
+        return _login_again(name, "Too many tries. Wait a minute, then try again.", 429)
+    account = accounts.check(store(), name, request.form.get("password", ""))
+    if account is None:
+        throttle.failed(name, source)
+        return _login_again(name, "The name or the password is wrong.", 401)
+    throttle.succeeded(name, source)
+    _begin(account)
+    return redirect(safe_next(), 303)
+
+
+@blueprint.post("/logout")
+def logout() -> ResponseReturnValue:
+    """End this session."""
+    logout_user()
+    session.clear()
+    return redirect(url_for("auth.login"), 303)
+
+
+@blueprint.get("/setup")
+def setup() -> ResponseReturnValue:
+    """The form behind the link that the first start prints."""
+    token = request.args.get("token", "")
+    is_open = accounts.setup_open(store(), token)
+    return render_template("auth/setup.html", page=_setup_page(token, is_open)), 200 if is_open else 410
+
+
+@blueprint.post("/setup")
+def make_administrator() -> ResponseReturnValue:
+    """Spend the link."""
+    token, name = request.form.get("token", ""), request.form.get("name", "")
+    try:
+        account = accounts.setup(store(), token, name, request.form.get("password", ""), datetime.now(UTC))
+    except AccountError as error:
+        page = _setup_page(token, accounts.setup_open(store(), token), name, str(error))
+        return render_template("auth/setup.html", page=page), 400
+    _begin(account)
+    return redirect(url_for("sweeps.home"), 303)
+
+
+def safe_next() -> str:
+    """Where to go after the login: a path of this server, whatever was asked for."""
+    wanted = request.values.get("next", "")
+    parts = urlsplit(wanted)
+    if not wanted.startswith("/") or wanted.startswith(("//", "/\\")) or parts.scheme or parts.netloc:
+        return url_for("sweeps.home")
+    return wanted if wanted.isprintable() and "\\" not in wanted else url_for("sweeps.home")
+
+
+def _begin(account: accounts.Account) -> None:
+    session.clear()
+    login_user(Viewer(account))
+    g.viewer = account
+
+
+def _login_again(name: str, problem: str, status: int) -> ResponseReturnValue:
+    return render_template("auth/login.html", page={"name": name, "next": safe_next(), "problem": problem}), status
+
+
+def _setup_page(token: str, is_open: bool, name: str = "", problem: str = "") -> dict[str, object]:
+    return {"token": token, "open": is_open, "name": name, "problem": problem, "least": accounts.LEAST_PASSWORD}
+
+
+blueprint.before_app_request(gate)

@@ -1,0 +1,120 @@
+"""Errors of the web half, and how every error becomes HTTP: in this one place.
+
+A page for people; `application/problem+json` for programs, who say so in their Accept header.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from engine.errors import ConfigError, DataError, NhopError, NotFound, StateError, StoreError, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+
+class Forbidden(NhopError):
+    """The account may not do this."""
+
+
+class AccountError(NhopError):
+    """An account cannot be made or used; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPage:
+    """What templates/errors/error.html shows."""
+
+    status: int
+    title: str
+    text: str
+    retry: bool = False
+
+
+ENGINE: dict[type[NhopError], tuple[int, str]] = {
+    StoreUnavailable: (503, "The database does not answer"),
+    NotFound: (404, "Nothing here"),
+    StateError: (409, "That is no longer possible"),
+    ConfigError: (400, "The configuration has problems"),
+    DataError: (400, "The data cannot be used"),
+    AccountError: (400, "The account cannot be used"),
+    Forbidden: (403, "Not for this account"),
+    StoreError: (502, "The database refused the request"),
+}
+"""Engine error → status and title; the first class that matches decides."""
+
+HTTP: dict[int, tuple[str, str]] = {
+    400: ("The request was not understood", "Go back, reload the page and try again."),
+    403: ("Not for this account", "This account may not do that. An administrator or the sweep's owner can."),
+    404: ("Nothing here", "There is no page at this address. It may have been mistyped, or what it showed is gone."),
+    405: ("Not that way", "This address does not take that kind of request."),
+    413: ("Too large", "What was sent is larger than this server takes."),
+    429: ("Too many tries", "Wait a minute, then try again."),
+    500: (
+        "Something went wrong on our side",
+        "The error has been written to the server's log. Running sweeps are not affected: they run on their own.",
+    ),
+}
+
+
+def register(app: Flask) -> None:
+    """Install the handlers."""
+    app.register_error_handler(NhopError, _engine)
+    app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _engine(error: NhopError) -> Response:
+    found = next((answer for kind, answer in ENGINE.items() if isinstance(error, kind)), None)
+    if found is None:
+        return _unexpected(error)
+    status, title = found
+    if isinstance(error, StoreUnavailable):
+        log.warning("%s", error)
+        text = (
+            "Pages come back by themselves as soon as it does. Running sweeps go on and keep their results meanwhile."
+        )
+        return _answer(ErrorPage(status, title, text, retry=True))
+    return _answer(ErrorPage(status, title, f"{str(error)[:1].upper()}{str(error)[1:]}."))
+
+
+def _csrf(error: CSRFError) -> Response:
+    text = "The form was open for too long, or came from another page. Go back, reload, and send it again."
+    return _answer(ErrorPage(400, "The form has expired", text))
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status < 400:
+        return make_response(error.get_response())
+    title, text = HTTP.get(status, (error.name, error.description or ""))
+    return _answer(ErrorPage(status, title, text))
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("unexpected error at %s %s", request.method, request.path, exc_info=error)
+    return _answer(ErrorPage(500, *HTTP[500]))
+
+
+def _answer(page: ErrorPage) -> Response:
+    if wants_json():
+        response = jsonify({"type": "about:blank", "status": page.status, "title": page.title, "detail": page.text})
+        response.content_type = "application/problem+json"
+    else:
+        g.setdefault("viewer", None)
+        response = make_response(render_template("errors/error.html", page=page))
+    response.status_code = page.status
+    if page.retry:
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+def wants_json() -> bool:
+    """Whether the client is a program: it prefers JSON to HTML."""
+    best = request.accept_mimetypes.best_match(["text/html", "application/json", "application/problem+json"])
+    return best in ("application/json", "application/problem+json")

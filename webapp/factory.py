@@ -1,0 +1,88 @@
+"""create_app: the only place where the parts are wired together."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from datetime import timedelta
+from pathlib import Path
+
+from flask import Flask, Response, request
+
+from engine.settings import ROOT, Settings
+from engine.store import Store
+from webapp import errors, health
+from webapp.auth.views import blueprint as auth
+from webapp.extensions import SETTINGS, STORE, bootstrap, csrf, login_manager, socketio
+from webapp.filters import register as register_filters
+from webapp.history.views import blueprint as history
+from webapp.monitor.views import blueprint as monitor
+from webapp.realtime import sockets
+from webapp.realtime.relay import Relay
+from webapp.sweeps.views import blueprint as sweeps
+
+LARGEST_REQUEST = 2 * 2**20
+
+POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+
+
+def create_app(settings: Settings, store: Store, async_mode: str = "threading", relay: bool = True) -> Flask:
+    """The application on *store*.
+
+    *async_mode* is "gevent" under gunicorn's gevent worker and "threading" elsewhere; *relay* says whether the
+    relay runs by itself (tests turn it by hand).
+    """
+    app = Flask("webapp", root_path=str(ROOT), template_folder="templates", static_folder="static")
+    app.config.update(
+        SECRET_KEY=secret_key(settings.data_dir),
+        MAX_CONTENT_LENGTH=LARGEST_REQUEST,
+        MAX_FORM_PARTS=5000,
+        SESSION_COOKIE_NAME="nhop",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=timedelta(days=14),
+        WTF_CSRF_TIME_LIMIT=None,
+        BOOTSTRAP_SERVE_LOCAL=True,
+        SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
+    )
+    app.extensions[STORE] = store
+    app.extensions[SETTINGS] = settings
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    bootstrap.init_app(app)
+    csrf.init_app(app)
+    login_manager.init_app(app)
+    socketio.init_app(app, async_mode=async_mode, serve_client=False, manage_session=False)
+    for blueprint in (auth, sweeps, monitor, history, health.blueprint):
+        app.register_blueprint(blueprint)
+    errors.register(app)
+    register_filters(app)
+    app.after_request(_headers)
+    sockets.attach(app, socketio, Relay(store, socketio, settings), start=relay)
+    return app
+
+
+def secret_key(data_dir: Path) -> bytes:
+    """The key that signs sessions: made at the first start, readable by this user alone."""
+    path = data_dir / "secret_key"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(32))
+    return path.read_bytes()
+
+
+def _headers(response: Response) -> Response:
+    """The headers that keep a browser from doing more than these pages need."""
+    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    if request.endpoint not in ("static", "bootstrap.static"):
+        response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,90 @@
+"""How values are written in templates."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Flask, g
+from markupsafe import Markup
+
+from engine.space import LAYERS, units_axis
+
+
+def register(app: Flask) -> None:
+    """Install the filters, and `viewer`: the account that is logged in, or None."""
+    app.jinja_env.filters.update(
+        number=number, loss=loss, when=when, duration=duration, params=params, layers=layers, island=island
+    )
+    app.context_processor(lambda: {"viewer": g.get("viewer")})
+
+
+def number(value: Any) -> str:
+    """1234567 → 1,234,567."""
+    return f"{value:,}" if isinstance(value, int | float) else "–"
+
+
+def loss(value: Any) -> str:
+    """A loss with four significant digits."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        return "–"
+    return f"{value:.4g}"
+
+
+def when(value: Any) -> Markup:
+    """A moment as <time>; the browser writes it in its own zone (static/js/app.js)."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return Markup("–")
+    if not isinstance(value, datetime):
+        return Markup("–")
+    moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), f"{moment:%Y-%m-%d %H:%M} UTC")
+
+
+def duration(seconds: Any) -> str:
+    """95 → 1 min 35 s."""
+    if not isinstance(seconds, int | float) or not math.isfinite(seconds) or seconds < 0:
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def layers(point: Any) -> str:
+    """The network of a point: 6 layers: 4·7·9·5·4·8."""
+    if not isinstance(point, Mapping) or not isinstance(point.get(LAYERS), int):
+        return ""
+    count = point[LAYERS]
+    units = [str(point.get(units_axis(layer), "?")) for layer in range(1, min(count, 100) + 1)]
+    return f"{count} layer{'s' if count != 1 else ''}: {'·'.join(units)}"
+
+
+def params(point: Any) -> list[tuple[str, str]]:
+    """The values of a point, layers in one: [(name, value), …]."""
+    if not isinstance(point, Mapping):
+        return []
+    shown = [("network", layers(point))] if layers(point) else []
+    for name, value in point.items():
+        if name != LAYERS and not name.startswith("units_"):
+            text = (
+                f"{value:.4g}" if isinstance(value, float) else number(value) if isinstance(value, int) else str(value)
+            )
+            shown.append((name.replace("_", " "), text))
+    return shown
+
+
+def island(value: Any) -> Markup:
+    """Data for a script, as the content of <script type="application/json">."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))  # noqa: S704 - escaped here

@@ -1,0 +1,41 @@
+"""The live page of a sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, g, render_template
+from flask.typing import ResponseReturnValue
+
+from engine.domain import ENDED
+from webapp.extensions import store
+from webapp.services import monitor
+
+blueprint = Blueprint("monitor", __name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LivePage:
+    """What templates/monitor/live.html shows: the snapshot, and what this viewer may do."""
+
+    snapshot: dict[str, Any]
+    may_stop: bool
+    may_edit: bool
+    titles: dict[str, str]
+
+    @property
+    def sweep(self) -> dict[str, Any]:
+        return dict(self.snapshot["sweep"])
+
+    @property
+    def ended(self) -> bool:
+        return self.sweep["state"] in ENDED
+
+
+@blueprint.get("/sweeps/<sweep_id>")
+def live(sweep_id: str) -> ResponseReturnValue:
+    """Everything about one sweep, kept up to date by its events."""
+    snapshot = monitor.snapshot(store(), sweep_id)
+    may_stop = g.viewer.may_stop(snapshot["sweep"]["owner"])
+    return render_template("monitor/live.html", page=LivePage(snapshot, may_stop, g.viewer.may_edit, monitor.TITLES))

@@ -1,0 +1,1 @@
+"""From the events of a sweep to the browsers that watch it."""

@@ -1,0 +1,183 @@
+"""The relay: follows the events of the sweeps that somebody watches, and sends them to their rooms.
+
+A room has seen everything up to its number. Joining and relaying of one sweep exclude each other, so that a
+browser gets, in order, what it missed and then what comes: without gap, without duplicate.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from engine.errors import StoreError, StoreUnavailable
+from engine.events import Event
+from engine.settings import Settings
+from engine.store import Store, embedded
+from webapp.services.plain import plain
+from webapp.services.sweeps import overview
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 0.1
+OVERVIEW_BEATS = 10
+OUTAGE_SECONDS = 1.0
+PAGE = 500
+MOST_MISSED = 5000
+"""A browser that missed more loads the page anew."""
+
+HOME = "home"
+
+
+class Emitter(Protocol):
+    """What the relay needs of Flask-SocketIO."""
+
+    def emit(self, event: str, *args: Any, **kwargs: Any) -> None: ...
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class Relay:
+    """The rooms, who is in them, and how far each has been told."""
+
+    def __init__(self, store: Store, emitter: Emitter, settings: Settings) -> None:
+        self._store = store
+        self._emitter = emitter
+        self._settings = settings
+        self._guard = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+        self._members: dict[str, set[str]] = {}
+        self._seen: dict[str, int] = {}
+        self._watched = threading.Event()
+        self._answering = True
+        self._overview: dict[str, Any] = {}
+
+    def join(self, sweep_id: str, sid: str, after: int, enter: Callable[[], None]) -> dict[str, Any]:
+        """Send client *sid* the events above *after*, then let it *enter* the room.
+
+        Returns {"seq": the last number sent}, or {"reload": true} when what it missed cannot be sent in full:
+        too much, deleted by age, or of another database.
+
+        Raises:
+            NotFound: there is no such sweep.
+        """
+        self._store.sweeps.get(sweep_id)
+        with self._lock(sweep_id):
+            if self._members.get(sweep_id):
+                self._advance(sweep_id)
+                upto = self._seen[sweep_id]
+            else:
+                upto = self._store.events.last(sweep_id)
+            if after > upto or upto - after > MOST_MISSED:
+                return {"reload": True}
+            while after < upto:
+                page = self._store.events.after(sweep_id, after, limit=min(PAGE, upto - after))
+                if not page or page[0].seq != after + 1:
+                    return {"reload": True}
+                self._emitter.emit("events", to_json(sweep_id, page), to=sid)
+                after = page[-1].seq
+            enter()
+            with self._guard:
+                self._seen[sweep_id] = upto
+                self._members.setdefault(sweep_id, set()).add(sid)
+                self._watched.set()
+        return {"seq": upto}
+
+    def join_home(self, sid: str, enter: Callable[[], None]) -> dict[str, Any]:
+        """Let client *sid* watch the home page; returns its present state."""
+        now = plain(overview(self._store, datetime.now(UTC)))
+        enter()
+        with self._guard:
+            self._members.setdefault(HOME, set()).add(sid)
+            self._watched.set()
+        return {"overview": now}
+
+    def leave(self, sid: str) -> None:
+        """Client *sid* watches nothing any more."""
+        with self._guard:
+            rooms = [room for room, members in self._members.items() if sid in members]
+        for room in rooms:
+            with self._lock(room), self._guard:
+                members = self._members.get(room, set())
+                members.discard(sid)
+                if not members:
+                    self._members.pop(room, None)
+                    self._seen.pop(room, None)
+        with self._guard:
+            if not self._members:
+                self._watched.clear()
+
+    def watched(self) -> list[str]:
+        """The sweeps that somebody watches."""
+        with self._guard:
+            return [room for room in self._members if room != HOME]
+
+    def run(self) -> None:
+        """Relay for ever; costs nothing while nobody watches."""
+        beat = 0
+        while True:
+            if not self._watched.is_set():
+                self._watched.wait()
+            self.turn(with_overview=beat % OVERVIEW_BEATS == 0)
+            beat += 1
+            self._emitter.sleep(BEAT_SECONDS if self._answering else OUTAGE_SECONDS)
+
+    def turn(self, with_overview: bool = False) -> None:
+        """Send every room what is new, once. An outage of the database is told and waited out."""
+        try:
+            for sweep_id in self.watched():
+                with self._lock(sweep_id):
+                    if self._members.get(sweep_id):
+                        self._advance(sweep_id)
+            if with_overview and self._members.get(HOME):
+                self._send_overview()
+            self._answers(True)
+        except StoreUnavailable as error:
+            self._answers(False, str(error))
+            self._revive()
+        except StoreError:
+            log.exception("the relay skips a beat")
+        except Exception:
+            log.exception("the relay met an unexpected error and goes on")
+
+    def _advance(self, sweep_id: str) -> None:
+        """Send a room its next events; its lock is held."""
+        while page := self._store.events.after(sweep_id, self._seen[sweep_id], limit=PAGE):
+            self._emitter.emit("events", to_json(sweep_id, page), to=sweep_id)
+            self._seen[sweep_id] = page[-1].seq
+
+    def _send_overview(self) -> None:
+        now = overview(self._store, datetime.now(UTC))
+        if now != self._overview:
+            self._overview = now
+            self._emitter.emit("overview", now, to=HOME)
+
+    def _answers(self, answering: bool, error: str = "") -> None:
+        """Tell every room when the database falls silent or answers again."""
+        if answering == self._answering:
+            return
+        self._answering = answering
+        log.warning("the database answers again" if answering else f"the relay waits: {error}")
+        for room in (*self.watched(), HOME):
+            self._emitter.emit("database", {"ok": answering}, to=room)
+
+    def _revive(self) -> None:
+        """Start the embedded database again where its process has died."""
+        if not self._settings.embedded:
+            return
+        found = embedded.recorded(self._settings.data_dir)
+        if found is not None and not found.alive():
+            try:
+                embedded.start(self._settings.data_dir)
+            except (StoreUnavailable, OSError) as error:
+                log.warning("the embedded database cannot be started again: %s", error)
+
+    def _lock(self, sweep_id: str) -> threading.Lock:
+        return self._locks.setdefault(sweep_id, threading.Lock())
+
+
+def to_json(sweep_id: str, events: list[Event]) -> dict[str, Any]:
+    """Events as the browser gets them: {sweep, events: [{seq, type, at, data}, …]}."""
+    return {"sweep": sweep_id, "events": [plain(event.to_json()) for event in events]}

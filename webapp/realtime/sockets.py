@@ -1,0 +1,77 @@
+"""The sockets: who may connect, and joining a room.
+
+Browser → server: `join` {sweep, after} and `join_home` {}; each is answered by an acknowledgement.
+Server → browser: `events` {sweep, events}, `overview` {running, recent, machines}, `database` {ok}.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, request, session
+from flask_socketio import SocketIO, join_room
+
+from engine.errors import NotFound, StoreError
+from webapp.extensions import store
+from webapp.realtime.relay import HOME, Relay
+from webapp.services import accounts
+
+RELAY = "nhop.relay"
+
+
+def attach(app: Flask, socketio: SocketIO, relay: Relay, start: bool) -> None:
+    """Install the handlers and start the relay."""
+    app.extensions[RELAY] = relay
+    socketio.on_event("connect", _connect(relay))
+    socketio.on_event("disconnect", lambda *_: relay.leave(_sid()))
+    socketio.on_event("join", lambda message=None: _join(relay, message))
+    socketio.on_event("join_home", lambda *_: _join_home(relay))
+    if start:
+        socketio.start_background_task(relay.run)
+
+
+def _connect(relay: Relay) -> Any:
+    def connect(*_: Any) -> bool | None:
+        """Only those who are logged in; False refuses the connection."""
+        try:
+            return None if _account() else False
+        except StoreError:
+            return False
+
+    return connect
+
+
+def _join(relay: Relay, message: Any) -> dict[str, Any]:
+    sweep_id, after = (message.get("sweep"), message.get("after")) if isinstance(message, dict) else (None, None)
+    if not isinstance(sweep_id, str) or not 0 < len(sweep_id) <= 64 or sweep_id == HOME:
+        return {"error": "no such sweep"}
+    if not isinstance(after, int) or isinstance(after, bool) or after < 0:
+        return {"error": "`after` must be a number of at least 0"}
+    return _answered(lambda: relay.join(sweep_id, _sid(), after, lambda: join_room(sweep_id)))
+
+
+def _join_home(relay: Relay) -> dict[str, Any]:
+    return _answered(lambda: relay.join_home(_sid(), lambda: join_room(HOME)))
+
+
+def _answered(join: Any) -> dict[str, Any]:
+    try:
+        if _account() is None:
+            return {"error": "log in again", "login": True}
+        return dict(join())
+    except NotFound:
+        return {"error": "no such sweep"}
+    except (KeyError, ValueError):  # the client has gone meanwhile
+        return {"error": "not connected"}
+    except StoreError:
+        return {"error": "the database does not answer", "retry": True}
+
+
+def _account() -> accounts.Account | None:
+    """The account of the session that opened this socket, asked anew: it may have ended since."""
+    session_id = session.get("_user_id")
+    return accounts.of_session(store(), session_id) if isinstance(session_id, str) else None
+
+
+def _sid() -> str:
+    return str(request.sid)  # type: ignore[attr-defined]

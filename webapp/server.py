@@ -1,0 +1,120 @@
+"""What gunicorn's hooks do, in its master process.
+
+The master forks the worker, which then patches the standard library for gevent; so the master itself must not
+load the database's driver, whose locks would reach the worker unpatched. Everything that needs it happens in
+`python -m webapp.startup`, a process of its own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import socket
+import subprocess
+import sys
+from typing import IO, Any
+
+from engine.errors import SettingsError
+from engine.settings import ROOT, Settings, load, make_data_dir
+
+_ready: dict[str, Any] = {}
+_lock: IO[str] | None = None
+
+
+def read_settings() -> Settings:
+    """The settings, or the end with one sentence."""
+    try:
+        return load()
+    except SettingsError as error:
+        raise SystemExit(f"NHOP cannot start: {error}") from None
+
+
+def address(settings: Settings) -> str:
+    """host:port as gunicorn wants it."""
+    return f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
+
+
+def url(settings: Settings) -> str:
+    """Where a browser on this machine finds the dashboard."""
+    everywhere = settings.host in ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
+    return f"http://127.0.0.1:{settings.port}" if everywhere else f"http://{address(settings)}"
+
+
+def prepare(settings: Settings) -> None:
+    """Check everything and start what is needed, or end with one sentence and status 1."""
+    try:
+        make_data_dir(settings)
+        _own_data_dir(settings)
+        _probe_port(settings)
+    except SettingsError as error:
+        raise SystemExit(f"NHOP cannot start: {error}") from None
+    done = subprocess.run(
+        [sys.executable, "-m", "webapp.startup"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
+    if done.returncode != 0:
+        raise SystemExit(done.returncode)
+    _ready.update(json.loads(done.stdout))
+
+
+def announce(settings: Settings) -> None:
+    """Say where the dashboard is and, while nobody has an account, how to get in."""
+    print(f"NHOP is at {url(settings)}", flush=True)
+    if token := _ready.get("setup_token"):
+        print(f"Make the administrator's account (once): {url(settings)}/setup?token={token}", flush=True)
+
+
+def close_sockets_at_the_end(worker: Any) -> None:
+    """In the worker: when it is asked to end, close the websockets, which would otherwise hold it."""
+    import gevent
+
+    from webapp.extensions import socketio
+
+    def watch() -> None:
+        while worker.alive:
+            gevent.sleep(0.1)
+        engine = socketio.server.eio
+        for connection in list(engine.sockets.values()):
+            connection.close(wait=False)
+
+    gevent.spawn(watch)
+
+
+def finish(settings: Settings) -> None:
+    """Stop the embedded database; the daemon goes on with its journal."""
+    if settings.embedded:
+        from engine.store import embedded
+
+        if found := embedded.recorded(settings.data_dir):
+            embedded.stop(found)
+
+
+def _own_data_dir(settings: Settings) -> None:
+    """With the embedded database, one web server for one data directory: the lock lasts as long as the process."""
+    global _lock
+    if not settings.embedded:
+        return
+    _lock = (settings.data_dir / "web.lock").open("w")
+    try:
+        fcntl.flock(_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise SettingsError(
+            f"another NHOP runs with the data directory {settings.data_dir}; stop it or set NHOP_DATA_DIR"
+        ) from None
+
+
+def _probe_port(settings: Settings) -> None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except socket.gaierror:
+            raise SettingsError(f"{settings.host} is not an address of this machine; set NHOP_HOST") from None
+        except PermissionError:
+            raise SettingsError(f"port {settings.port} may not be used by this user; set NHOP_PORT") from None
+        except OSError as error:
+            if error.errno == 98:
+                text = f"port {settings.port} on {settings.host} is in use; stop the other program or set NHOP_PORT"
+            else:
+                text = f"{settings.host}:{settings.port} cannot be used ({error.strerror}); set NHOP_HOST or NHOP_PORT"
+            raise SettingsError(text) from None

@@ -1,0 +1,1 @@
+"""Use cases, free of Flask: each takes the store and the time."""

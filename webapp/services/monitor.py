@@ -1,0 +1,99 @@
+"""The state of one sweep at one event number: what the live page starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from engine.config import SweepConfig
+from engine.domain import TrialState
+from engine.events import EventType
+from engine.store import Store
+from engine.store import sweeps as sweep_store
+from engine.store import trials as trial_store
+from webapp.services.plain import aware, plain
+
+Document = dict[str, Any]
+Points = list[list[float | None]]
+
+LOG_EVENTS = 60
+LOG_LINES = 400
+PROGRESS_EVENTS = 60
+CURVES = 6
+"""Learning curves shown when nothing runs: those of the trials that finished last."""
+
+
+def snapshot(store: Store, sweep_id: str) -> Document:
+    """Everything the live page shows: {seq, sweep, config, stages, trials, curves, processes, log}.
+
+    The number is read first: events above it may already be in what is read after it, and since every event
+    carries whole values, applying them again changes nothing.
+
+    Raises:
+        NotFound: there is no such sweep.
+    """
+    seq = store.events.last(sweep_id)
+    sweep = store.sweeps.get(sweep_id)
+    trials = store.trials.of_sweep(sweep_id)
+    return {
+        "seq": seq,
+        "sweep": plain(sweep_store.public(sweep)),
+        "config": plain(sweep["config"]),
+        "stages": plain(_stages(sweep)),
+        "trials": [plain(trial_store.public(trial)) for trial in trials],
+        "curves": {str(number): plain(points) for number, points in _curves(store, sweep_id, trials).items()},
+        "processes": plain(sweep.get("processes") or {}),
+        "log": _log(store, sweep_id),
+    }
+
+
+def _stages(sweep: Mapping[str, Any]) -> list[Document]:
+    """Every stage of the configuration; those that have begun with their space and best."""
+    begun = {stage["index"]: stage for stage in sweep.get("stages") or [] if isinstance(stage, Mapping)}
+    configured = sweep["config"].get("opt_stages") or [
+        [sweep["config"].get("train_epoch"), sweep["config"].get("opt_epoch")]
+    ]
+    return [
+        {"index": index, "steps": steps, "trials": trials, "space": None, "best": None, **begun.get(index, {})}
+        for index, (steps, trials) in enumerate(configured)
+    ]
+
+
+def _curves(store: Store, sweep_id: str, trials: list[Document]) -> dict[int, Points]:
+    """The learning curves of the running trials, brought up to date, and of the last that finished."""
+    shown: dict[int, Points] = {}
+    begun: dict[int, datetime | None] = {}
+    for trial in store.trials.running(sweep_id):
+        shown[trial["number"]] = list(trial.get("curve") or [])
+        begun[trial["number"]] = trial.get("started")
+    finished = [trial["number"] for trial in trials if trial["state"] == TrialState.COMPLETED][-CURVES:]
+    if finished and len(shown) < CURVES:
+        for trial in store.trials.of_sweep(sweep_id, curves=True, after=finished[0] - 1, limit=2 * CURVES):
+            if trial["number"] in finished:
+                shown.setdefault(trial["number"], list(trial.get("curve") or []))
+    for event in store.events.newest(sweep_id, EventType.PROGRESS, PROGRESS_EVENTS):
+        for number, progress in event.data.get("trials", {}).items():
+            start = begun.get(int(number))
+            if int(number) in begun and not (start and aware(event.at) < aware(start)):
+                extend(shown[int(number)], progress.get("points", []))
+    return shown
+
+
+def extend(curve: Points, points: Points) -> None:
+    """Add to *curve* those *points* that lie beyond its last step."""
+    for point in points:
+        if point and point[0] is not None and (not curve or point[0] > (curve[-1][0] or 0)):
+            curve.append(point)
+
+
+def _log(store: Store, sweep_id: str) -> list[Document]:
+    """The newest lines of the sweep's log, oldest first."""
+    lines: list[Document] = []
+    for event in store.events.newest(sweep_id, EventType.LOG, LOG_EVENTS):
+        lines.extend(plain(event.data.get("lines", [])))
+    return lines[-LOG_LINES:]
+
+
+TITLES = {name: field.title or name for name, field in SweepConfig.model_fields.items()}
+"""The title of every configuration key."""

@@ -1,0 +1,1 @@
+"""Sweeps: the home page, the form of a new one, stopping."""

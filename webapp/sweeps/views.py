@@ -1,0 +1,51 @@
+"""The home page; a new sweep; stopping one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from engine.errors import ConfigError
+from webapp.extensions import settings, store
+from webapp.services import sweeps
+from webapp.services.accounts import must_edit
+from webapp.sweeps import form
+
+blueprint = Blueprint("sweeps", __name__)
+
+
+@blueprint.get("/")
+def home() -> ResponseReturnValue:
+    """What runs, what ran, and where."""
+    return render_template("sweeps/home.html", page=sweeps.overview(store(), datetime.now(UTC)))
+
+
+@blueprint.get("/sweeps/new")
+def new() -> ResponseReturnValue:
+    """The form, with the defaults, a preset's stages, or the configuration of the sweep `?from=`."""
+    must_edit(g.viewer)
+    source = request.args.get("from", "")
+    values = sweeps.config_of(store(), source) if source else {}
+    if preset := form.PRESETS.get(request.args.get("preset", "")):
+        values["opt_stages"] = preset[2]
+    return render_template("sweeps/new.html", page=form.page(form.typed_from(values), copied_from=source))
+
+
+@blueprint.post("/sweeps/new")
+def create() -> ResponseReturnValue:
+    """Queue the sweep, or show the form again with everything that is to be fixed."""
+    try:
+        sweep_id = sweeps.create(store(), settings(), g.viewer, form.read(request.form), datetime.now(UTC))
+    except ConfigError as error:
+        return render_template("sweeps/new.html", page=form.page(request.form, error.problems)), 400
+    return redirect(url_for("monitor.live", sweep_id=sweep_id), 303)
+
+
+@blueprint.post("/sweeps/<sweep_id>/stop")
+def stop(sweep_id: str) -> ResponseReturnValue:
+    """Ask the sweep to end."""
+    sweeps.stop(store(), g.viewer, sweep_id, datetime.now(UTC))
+    flash("Stopping. What has been found so far is kept.")
+    return redirect(url_for("monitor.live", sweep_id=sweep_id), 303)
