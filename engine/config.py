@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -365,27 +366,36 @@ def split_hosts(text: str) -> list[str]:
     return [host.strip() for host in text.split(",") if host.strip()]
 
 
+def is_local(address: str) -> bool:
+    """Whether host:port names the machine that runs the sweep."""
+    host = address.rpartition(":")[0].lower()
+    return host in ("localhost", socket.gethostname().lower()) or host.startswith("127.")
+
+
 def parse(values: Mapping[str, Any]) -> SweepConfig:
     """The configuration that *values* describe, defaults filled in.
 
     Raises:
         ConfigError: with every problem at once, each naming its key and the fix.
     """
-    problems: list[Problem] = []
-    known: dict[str, Any] = {}
-    for key, value in values.items():
-        if key in SweepConfig.model_fields:
-            known[key] = value
-        else:
-            problems.append(_unknown(str(key)))
-    try:
-        config = SweepConfig.model_validate(known)
-    except ValidationError as error:
-        raise ConfigError(problems + _readable(error)) from None
-    problems += _across(config)
+    config, problems = examine(values)
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def examine(values: Mapping[str, Any]) -> tuple[SweepConfig, list[Problem]]:
+    """The configuration that *values* describe, with defaults in place of what is wrong, and all that is wrong."""
+    known = {key: value for key, value in values.items() if key in SweepConfig.model_fields}
+    problems = [_unknown(str(key)) for key in values if key not in SweepConfig.model_fields]
+    try:
+        config = SweepConfig.model_validate(known)
+    except ValidationError as error:
+        problems += _readable(error)
+        wrong = {problem.key for problem in problems}
+        config = SweepConfig.model_validate({key: value for key, value in known.items() if key not in wrong})
+    wrong = {problem.key for problem in problems}
+    return config, problems + [problem for problem in _across(config) if problem.key not in wrong]
 
 
 def _unknown(key: str) -> Problem:
@@ -452,6 +462,11 @@ def _across(config: SweepConfig) -> list[Problem]:
         problems.append(Problem("nodes_per_layer", "at most 10,000 nodes in a layer"))
     if config.hidden_layers[1] > 100:
         problems.append(Problem("hidden_layers", "at most 100 hidden layers"))
+    for key, hosts in (("ps_hosts", config.ps), ("worker_hosts", config.workers)):
+        if remote := [host for host in hosts if not is_local(host)]:
+            problems.append(
+                Problem(key, f"{remote[0]} is not on this machine; processes are started on localhost only, for now")
+            )
     if shared := set(config.ps) & set(config.workers):
         problems.append(Problem("worker_hosts", f"{sorted(shared)[0]} is already a parameter server; use another port"))
     if config.load_data and config.dataset != "synthetic":

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from engine.config import SweepConfig
-from engine.data.tables import LEAST_ROWS, read_csv
+from engine.config import SweepConfig, examine
+from engine.data.tables import read_csv
 from engine.errors import ConfigError, DataError, Problem
 
 DIABETES_SHAPE = (442, 10)
 DATASETS = ("synthetic", "diabetes")
+DATA_KEYS = {"dataset", "load_data", "load_data_dir", "target_column", "data_instances", "data_features"}
+"""The keys that say what the data is: with one of them wrong, nothing can be compared with it."""
 
 
 def shape(config: SweepConfig) -> tuple[int, int]:
@@ -38,7 +42,30 @@ def check(config: SweepConfig) -> None:
     Raises:
         ConfigError: the network's dimensions do not match the data, or a part of it would be empty.
     """
-    rows, features = shape(config)
+    if problems := _mismatches(config):
+        raise ConfigError(problems)
+
+
+def accept(values: Mapping[str, Any]) -> SweepConfig:
+    """The configuration that *values* describe, if it is right and fits its data.
+
+    Raises:
+        ConfigError: with every problem at once, each naming its key and the fix.
+    """
+    config, problems = examine(values)
+    wrong = {problem.key for problem in problems}
+    if not wrong & DATA_KEYS:
+        problems += [problem for problem in _mismatches(config) if problem.key not in wrong]
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _mismatches(config: SweepConfig) -> list[Problem]:
+    try:
+        rows, features = shape(config)
+    except ConfigError as error:
+        return list(error.problems)
     problems = []
     if config.nn_dimensions[0] != features:
         fix = f"set it to [{features}, 1]"
@@ -56,7 +83,4 @@ def check(config: SweepConfig) -> None:
     ):
         if rows * fraction < 2:
             problems.append(Problem(key, f"leaves fewer than 2 of {rows} rows; choose a larger part"))
-    if rows < LEAST_ROWS:
-        problems.append(Problem("data_instances", f"at least {LEAST_ROWS} rows are needed, got {rows}"))
-    if problems:
-        raise ConfigError(problems)
+    return problems

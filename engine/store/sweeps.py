@@ -1,8 +1,9 @@
 """Sweeps: created by the web, claimed under a lease by a daemon, moved by whoever holds the lease.
 
 A document: {_id, name, owner, state, config, seed, created, started, finished, restarts, run_id, error,
-lease: {machine, fence, until}, stages: [{index, steps, trials, space, best}], progress: {done, failed, total,
-steps_done, steps_total}, best: {number, loss, params}, stop_requested}.
+lease: {machine, fence, until}, stages: [{index, steps, trials, space, best}], processes: {name: process},
+progress: {done, failed, total, steps_done, steps_total, stage, seconds_left}, best: {number, stage, loss, params},
+stop_requested}.
 The fence rises with every claim; a write that carries an older fence matches nothing.
 """
 
@@ -30,28 +31,48 @@ class Sweeps:
         self._collection = database["sweeps"]
 
     def create(
-        self, name: str, owner: str, config: Mapping[str, Any], seed: int, trials: int, steps: int, now: datetime
+        self,
+        name: str,
+        owner: str,
+        config: Mapping[str, Any],
+        seed: int,
+        trials: int,
+        steps: int,
+        now: datetime,
+        claimed: tuple[str, timedelta] | None = None,
     ) -> str:
-        """Queue a sweep; returns its id."""
+        """Queue a sweep, or begin it under the (machine, lease) of *claimed*; returns its id."""
         sweep_id = uuid.uuid4().hex[:12]
+        lease: Document = {"machine": None, "fence": 0, "until": None}
+        if claimed is not None:
+            lease = {"machine": claimed[0], "fence": 1, "until": now + claimed[1]}
         with answered():
             self._collection.insert_one(
                 {
                     "_id": sweep_id,
                     "name": name,
                     "owner": owner,
-                    "state": str(SweepState.QUEUED),
+                    "state": str(SweepState.QUEUED if claimed is None else SweepState.RUNNING),
                     "config": dict(config),
                     "seed": seed,
                     "created": now,
-                    "started": None,
+                    "started": None if claimed is None else now,
                     "finished": None,
                     "restarts": 0,
                     "run_id": None,
                     "error": None,
-                    "lease": {"machine": None, "fence": 0, "until": None},
+                    "lease": lease,
                     "stages": [],
-                    "progress": {"done": 0, "failed": 0, "total": trials, "steps_done": 0, "steps_total": steps},
+                    "processes": {},
+                    "progress": {
+                        "done": 0,
+                        "failed": 0,
+                        "total": trials,
+                        "steps_done": 0,
+                        "steps_total": steps,
+                        "stage": 0,
+                        "seconds_left": None,
+                    },
                     "best": None,
                     "stop_requested": False,
                 }
