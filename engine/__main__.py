@@ -51,6 +51,7 @@ def build() -> Experiment:
     """The experiment with SweepConfig's defaults as its configuration."""
     experiment = Experiment("optimizer", base_dir=str(settings_module.ROOT), save_git_info=False)
     experiment.logger = logging.getLogger("nhop.command")
+    experiment.logger.setLevel(logging.ERROR)
     defaults = SweepConfig().model_dump(mode="json")
     del defaults["seed"]
     experiment.add_config(defaults)

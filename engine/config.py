@@ -6,6 +6,7 @@ refused with the nearest known one; all problems are reported at once, each at i
 
 from __future__ import annotations
 
+import copy
 import difflib
 import re
 import socket
@@ -45,7 +46,7 @@ GROUPS: Mapping[str, str] = {
 def _key(default: Any, group: str, title: str, help: str, unit: str = "", **rules: Any) -> Any:
     extra: dict[str, Any] = {"group": group, "unit": unit}
     if isinstance(default, list):
-        rules["default_factory"] = lambda: [*default]
+        rules["default_factory"] = lambda: copy.deepcopy(default)
     else:
         rules["default"] = default
     return Field(title=title, description=help, json_schema_extra=extra, **rules)
@@ -179,9 +180,17 @@ class SweepConfig(BaseModel):
         "around the best point of the stage before. Without stages: one stage of the two values below.",
     )
     train_epoch: int = _key(
-        1000, "stages", "Steps per trial", "Training steps of each trial when there are no stages.", "steps", ge=1
+        1000,
+        "stages",
+        "Steps per trial",
+        "Training steps of each trial when there are no stages.",
+        "steps",
+        ge=1,
+        le=MAX_STEPS,
     )
-    opt_epoch: int = _key(3, "stages", "Trials", "Number of trials when there are no stages.", "trials", ge=1)
+    opt_epoch: int = _key(
+        3, "stages", "Trials", "Number of trials when there are no stages.", "trials", ge=1, le=MAX_TRIALS
+    )
     train_tolerance: float = _key(
         1e-8, "stages", "Training tolerance", "A trial stops early when its smoothed loss changes by no more.", ge=0
     )

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cluster.channel import Channel, Message
-from engine.cluster.spec import CHIEF, PS, WORKER, ClusterPlan, Member
-from engine.cluster.zygote import ENVIRONMENT
+from engine.cluster.spec import CHIEF, ENVIRONMENT, PS, WORKER, ClusterPlan, Member
 from engine.errors import ClusterError
 from engine.events import ProcessState
 from engine.settings import ROOT

@@ -22,16 +22,6 @@ from engine.cluster import namespace
 from engine.cluster.channel import Channel, Message
 from engine.cluster.process import die_with_parent
 
-ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "GRPC_VERBOSITY": "NONE",
-    "TF_ENABLE_ONEDNN_OPTS": "0",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "CUDA_VISIBLE_DEVICES": "-1",
-}
-"""Must be set before TensorFlow is imported."""
-
 
 def main(control_fd: int, log_dir: Path, parent: int, private: bool) -> None:
     die_with_parent(parent)

@@ -1,0 +1,52 @@
+# make run    the dashboard with its embedded database, on http://127.0.0.1:5000
+# make test   all tests, the browser's included
+# make check  everything that is not a test: style, types, import contracts, templates, known vulnerabilities
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: run test check browser clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/.runs
+	@exec $(BIN)/gunicorn wsgi:app
+
+test: $(VENV)/.tests browser
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/djlint templates --lint --quiet
+	$(BIN)/pip-audit --requirement requirements.txt --disable-pip --no-deps --progress-spinner off --desc off
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "NHOP needs Python 3.11, 3.12 or 3.13; this is $$($(PYTHON) --version 2>&1). Name another one: make run PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "The virtual environment cannot be made; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/.runs: requirements.txt | $(VENV)/bin/python
+	@echo "Installing what NHOP runs on (a few minutes the first time)"
+	@$(PIP) install --requirement requirements.txt
+	@touch $@
+
+$(VENV)/.tests: requirements-dev.txt $(VENV)/.runs
+	@echo "Installing what its tests need"
+	@$(PIP) install --requirement requirements-dev.txt
+	@touch $@
+
+# Debian's chromium where apt can install it, else the browser that Playwright brings.
+browser: $(VENV)/.tests
+	@command -v chromium >/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null && \
+		  chromium --version >/dev/null 2>&1; } || \
+		$(BIN)/playwright install chromium
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
