@@ -14,6 +14,7 @@ from engine.errors import DataError
 
 LEAST_ROWS = 20
 MOST_BYTES = 200 * 1024 * 1024
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def read_csv(path: Path, target_column: str = "") -> Table:
         DataError: naming the file, and the line and column where one is at fault.
     """
     rows = _rows(path)
-    header = [name.strip() for name in rows[0]]
+    header = [name.strip() for name in rows[0][1]]
     if len(header) < 2:
         raise DataError(f"{path}: needs at least two columns separated by commas: features and a target")
     if len(set(header)) != len(header):
@@ -60,11 +61,11 @@ def read_csv(path: Path, target_column: str = "") -> Table:
     if len(body) < LEAST_ROWS:
         raise DataError(f"{path}: has {len(body)} rows of data; at least {LEAST_ROWS} are needed")
     values = np.empty((len(body), len(header)), dtype=np.float64)
-    for line, row in enumerate(body, start=2):
+    for index, (line, row) in enumerate(body):
         if len(row) != len(header):
             raise DataError(f"{path}: line {line} has {len(row)} values where the header has {len(header)}")
         for column, text in enumerate(row):
-            values[line - 2, column] = _number(path, line, header[column], text)
+            values[index, column] = _number(path, line, header[column], text)
     target = header.index(target_name)
     return Table(
         np.delete(values, target, axis=1).astype(np.float32),
@@ -74,14 +75,16 @@ def read_csv(path: Path, target_column: str = "") -> Table:
     )
 
 
-def _rows(path: Path) -> list[list[str]]:
+def _rows(path: Path) -> list[tuple[int, list[str]]]:
+    """The rows that are not empty, each with the number of its line."""
     try:
         if path.is_dir():
             raise DataError(f"{path}: is a folder; name a CSV file")
         if path.stat().st_size > MOST_BYTES:
             raise DataError(f"{path}: is larger than {MOST_BYTES // 2**20} MB")
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
+            reader = csv.reader(file)
+            rows = [(reader.line_num, row) for row in reader if row]
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -109,4 +112,6 @@ def _number(path: Path, line: int, column: str, text: str) -> float:
         raise DataError(f"{path}: line {line}, column {column!r}: {shown} is not a number") from None
     if not math.isfinite(value):
         raise DataError(f"{path}: line {line}, column {column!r}: {text.strip()} is not a finite number")
+    if abs(value) > LARGEST:
+        raise DataError(f"{path}: line {line}, column {column!r}: {text.strip()} is too large; at most {LARGEST:g}")
     return value
