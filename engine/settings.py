@@ -67,14 +67,15 @@ def load(environ: Mapping[str, str] = os.environ, config_file: Path = CONFIG_FIL
             f"known are {', '.join(SETTINGS)}"
         )
     values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
     for name, (variable, default, _) in SETTINGS.items():
         given = environ.get(variable) or section.get(name)
-        source = variable if environ.get(variable) else f"{SERVER_SECTION}.{name}"
-        values[name] = default if given is None else _convert(source, given, default)
+        sources[name] = variable if environ.get(variable) else f"{SERVER_SECTION}.{name}"
+        values[name] = default if given is None else _convert(sources[name], given, default)
     if not 1 <= values["port"] <= 65535:
-        raise SettingsError(f"NHOP_PORT: must be from 1 to 65535, got {values['port']}")
+        raise SettingsError(f"{sources['port']}: must be from 1 to 65535, got {values['port']}")
     if values["sweep_slots"] < 1:
-        raise SettingsError(f"NHOP_SWEEP_SLOTS: must be at least 1, got {values['sweep_slots']}")
+        raise SettingsError(f"{sources['sweep_slots']}: must be at least 1, got {values['sweep_slots']}")
     data_dir = Path(values.pop("data_dir")).expanduser()
     return Settings(data_dir=data_dir if data_dir.is_absolute() else ROOT / data_dir, **values)
 
