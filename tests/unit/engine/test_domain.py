@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from engine.domain import ENDED, SWEEP_MOVES, TRIAL_MOVES, SweepState, Trial, TrialState, move
+from engine.domain import ENDED, SWEEP_MOVES, SweepState, Trial, TrialState, move
 from engine.errors import StateError
 
 SWEEP_LIFE = {

@@ -1,0 +1,117 @@
+"""The settings of an installation."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from engine import settings as settings_module
+from engine.errors import SettingsError
+from engine.settings import ROOT, SETTINGS, load, make_data_dir
+
+NO_FILE = Path("/nonexistent/config.yaml")
+
+
+def file_with(folder: Path, text: str) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_without_file_and_environment_the_defaults_hold() -> None:
+    settings = load({}, NO_FILE)
+    assert (settings.host, settings.port, settings.sweep_slots) == ("127.0.0.1", 5000, 2)
+    assert settings.data_dir == ROOT / "data"
+    assert settings.embedded
+
+
+def test_the_file_overrides_the_defaults(tmp_path: Path) -> None:
+    settings = load({}, file_with(tmp_path, "webapp:\n  port: 5005\n  data_dir: /srv/nhop\n"))
+    assert settings.port == 5005
+    assert settings.data_dir == Path("/srv/nhop")
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    settings = load({"NHOP_PORT": "5006"}, file_with(tmp_path, "webapp:\n  port: 5005\n  host: 192.0.2.1\n"))
+    assert settings.port == 5006
+    assert settings.host == "192.0.2.1"
+
+
+def test_every_setting_can_come_from_the_environment() -> None:
+    given = {
+        "host": "::1",
+        "port": "1",
+        "mongo_uri": "mongodb://h",
+        "database": "d",
+        "data_dir": "/x",
+        "sweep_slots": "9",
+    }
+    assert set(given) == set(SETTINGS)
+    settings = load({SETTINGS[name][0]: value for name, value in given.items()}, NO_FILE)
+    assert {name: str(getattr(settings, name)) for name in given} == given
+
+
+def test_a_configured_database_is_not_the_embedded_one() -> None:
+    assert not load({"NHOP_MONGO_URI": "mongodb://db"}, NO_FILE).embedded
+
+
+def test_a_child_reads_the_same_settings_from_the_environment_it_is_given(tmp_path: Path) -> None:
+    settings = load({"NHOP_PORT": "5007", "NHOP_DATA_DIR": str(tmp_path)}, NO_FILE)
+    assert load(settings.environment(), NO_FILE) == settings
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"NHOP_PORT": "web"}, "NHOP_PORT: must be a whole number, got 'web'"),
+        ({"NHOP_PORT": "0"}, "NHOP_PORT: must be from 1 to 65535, got 0"),
+        ({"NHOP_PORT": "70000"}, "NHOP_PORT: must be from 1 to 65535, got 70000"),
+        ({"NHOP_SWEEP_SLOTS": "0"}, "NHOP_SWEEP_SLOTS: must be at least 1, got 0"),
+    ],
+)
+def test_a_wrong_value_is_refused_naming_the_variable(environ: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(environ, NO_FILE)
+    assert str(caught.value) == words
+
+
+def test_a_wrong_value_in_the_file_is_refused_naming_its_key(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"webapp\.port: must be a whole number, got 'web'"):
+        load({}, file_with(tmp_path, "webapp:\n  port: web\n"))
+
+
+def test_an_impossible_number_in_the_file_is_refused_naming_its_key(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"webapp\.port: must be from 1 to 65535, got 70000"):
+        load({}, file_with(tmp_path, "webapp:\n  port: 70000\n"))
+
+
+def test_an_unknown_setting_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(
+        SettingsError, match=r"config\.yaml: webapp\.prt: there is no such setting; known are host, port"
+    ):
+        load({}, file_with(tmp_path, "webapp:\n  prt: 1\n"))
+
+
+def test_a_broken_file_is_refused_naming_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"config\.yaml: .*is not valid YAML"):
+        load({}, file_with(tmp_path, "webapp: [1"))
+
+
+def test_the_data_directory_is_made_for_this_user_alone(tmp_path: Path) -> None:
+    settings = load({"NHOP_DATA_DIR": str(tmp_path / "a" / "b")}, NO_FILE)
+    assert make_data_dir(settings).stat().st_mode & 0o777 == 0o700
+    assert list(settings.data_dir.iterdir()) == []
+
+
+def test_a_data_directory_that_cannot_be_made_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    settings = load({"NHOP_DATA_DIR": str(tmp_path / "file" / "below")}, NO_FILE)
+    with pytest.raises(SettingsError, match="choose another one with NHOP_DATA_DIR"):
+        make_data_dir(settings)
+
+
+def test_the_tests_themselves_have_a_data_directory_of_their_own() -> None:
+    assert settings_module.load().data_dir == Path(os.environ["NHOP_DATA_DIR"])
+    assert not settings_module.load().data_dir.is_relative_to(ROOT)
