@@ -41,8 +41,7 @@ export class Chart {
       this.plot = null;
       return;
     }
-    // A logarithmic axis has no place for zero.
-    const shown = this.log ? [data[0], ...data.slice(1).map((ys) => ys.map((y) => (y > 0 ? y : y === undefined ? undefined : null)))] : data;
+    const shown = this.log ? [data[0], ...data.slice(1).map((ys) => ys.map(positive))] : data;
     if (this.plot && key === this.key) {
       this.plot.setData(shown);
       return;
@@ -69,7 +68,7 @@ export class Chart {
       cursor: { y: false, points: { size: 7 } },
       scales: { x: { time: false, range: xRange }, y: { distr: this.log ? 3 : 1, range: this.log ? logRange : undefined } },
       axes: [
-        { ...axis, label: this.xLabel, labelSize: 18, values: whole },
+        { ...axis, label: this.xLabel, size: 28, labelSize: 18, labelGap: 0, values: whole },
         { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : loss(tick))) },
       ],
       series: [{}, ...series.map((item) => ({ width: 2, spanGaps: true, points: { show: false }, ...item }))],
@@ -77,6 +76,10 @@ export class Chart {
     };
   }
 }
+
+// A logarithmic axis has no place for zero, and uPlot's ticks none for what is smaller than this.
+const LEAST = 1e-14;
+const positive = (y) => (y === undefined ? undefined : y >= LEAST ? y : null);
 
 function xRange(_, low, high) {
   if (low === null) return [0, 1];

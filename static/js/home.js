@@ -62,8 +62,8 @@ function machine(item) {
     "li",
     {},
     element("span", { class: `machine-dot${item.alive ? "" : " gone"}`, "aria-hidden": "true" }),
-    element("span", {}, item.name),
-    element("span", { class: "unit" }, item.alive ? `${state} · ${item.sweeps} of ${item.slots ?? "?"} busy` : state),
+    element("span", { class: "machine-name" }, item.name),
+    element("span", { class: "unit" }, item.alive ? `${state} · ${item.sweeps} of ${item.slots ?? "?"} slots busy` : state),
   );
 }
 

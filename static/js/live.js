@@ -305,7 +305,7 @@ function trialRow(number) {
     element("td", { class: "num" }, isNumber(trial.stage) ? String(trial.stage + 1) : dash),
     element("td", {}, badge(trial.state), trial.attempt > 1 ? element("span", { class: "unit" }, ` attempt ${trial.attempt}`) : null),
     element("td", { class: "mono" }, network(trial.params)),
-    element("td", { class: error ? "wrap" : "" }, parameters(trial.params).map(([name, value]) => (["optimizer", "activation"].includes(name) ? value : `${name} ${value}`)).join(", "), error),
+    element("td", { class: error ? "wrap" : "" }, inShort(trial.params), error),
     element("td", { class: "num" }, running ? element("span", { class: "mini", "aria-hidden": "true" }, share) : null, running ? `${count(trial.step ?? 0)} / ${count(trial.steps)}` : count(trial.state === "COMPLETED" ? trial.step || trial.steps : trial.steps)),
     element("td", { class: "num" }, loss(trial.train_loss)),
     element("td", { class: "num" }, loss(trial.val_loss)),
@@ -314,6 +314,13 @@ function trialRow(number) {
   );
   rowsByNumber.set(number, { key, row });
   return row;
+}
+
+const SHORT = { "batch size": "batch ", "learning rate": "rate ", optimizer: "", activation: "" };
+
+// batch 342 · rate 0.0007 · sgd · relu
+function inShort(params) {
+  return parameters(params).map(([name, value]) => `${SHORT[name] ?? `${name} `}${value}`).join(" · ");
 }
 
 const ROLES = { ps: "PS", worker: "Worker", chief: "Chief", optimizer: "Optimizer" };

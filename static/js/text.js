@@ -43,7 +43,7 @@ export function network(params) {
   return `${params.layers} layer${params.layers === 1 ? "" : "s"}: ${units.join("·")}`;
 }
 
-const NAMES = { batch_size: "batch", learning_rate: "learning rate", train_optimizer: "optimizer" };
+const NAMES = { batch_size: "batch size", train_optimizer: "optimizer" };
 
 // The parameters of a point apart from its layers: [[name, value], …].
 export function parameters(params) {

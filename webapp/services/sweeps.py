@@ -114,8 +114,9 @@ def overview(store: Store, now: datetime) -> Document:
         }
         for machine in store.machines.all(now)
     ]
+    running = sorted(store.sweeps.recent(50, OPEN), key=lambda sweep: OPEN.index(sweep["state"]))
     return {
-        "running": [plain(public(sweep)) for sweep in store.sweeps.recent(50, OPEN)],
+        "running": [plain(public(sweep)) for sweep in running],
         "recent": [plain(public(sweep)) for sweep in store.sweeps.recent(RECENT)],
         "machines": plain(machines),
     }
