@@ -24,6 +24,9 @@ from engine.store.connection import connect
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
+_started: list[subprocess.Popen[bytes]] = []
+"""The servers that this process has started and leaves running; a forgotten one would be a resource warning."""
+
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
@@ -91,6 +94,7 @@ def start(data_dir: Path) -> tuple[Embedded, bool]:
             start_new_session=True,
             cwd=data_dir,
         )
+    _started.append(process)
     embedded = Embedded(process.pid, port, psutil.Process(process.pid).create_time())
     store = connect(embedded.uri, seconds=1)
     deadline = time.monotonic() + START_SECONDS
