@@ -57,7 +57,8 @@ class Users:
     def set_setup_token(self, token_hash: str, now: datetime) -> None:
         """The one link that makes the administrator; an older one ends."""
         with answered():
-            self._setup.replace_one({"_id": "token"}, {"hash": token_hash, "created": now}, upsert=True)
+            token = {"_id": "token", "hash": token_hash, "created": now}
+            self._setup.replace_one({"_id": "token"}, token, upsert=True)
 
     def setup_token(self) -> str | None:
         with answered():
