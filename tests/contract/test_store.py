@@ -1,0 +1,438 @@
+"""What the store promises, on every database it is said to work with."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from bson import ObjectId
+
+from engine.domain import SweepState, Trial, TrialState
+from engine.errors import LeaseLost, NotFound, StateError, StoreUnavailable
+from engine.events import EventType
+from engine.store import Store, connect
+from engine.store.events import draft
+from engine.store.runs import parse_run_id
+from engine.store.trials import from_document, to_document
+from tests.contract.conftest import BACKENDS, free_port, server
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+LEASE = timedelta(seconds=20)
+
+
+def queued(store: Store, name: str = "a sweep", at: datetime = NOW) -> str:
+    return store.sweeps.create(name, "ada", {"opt_epoch": 3}, 7, 9, 7100, at)
+
+
+def claimed(store: Store) -> tuple[str, int]:
+    sweep_id = queued(store)
+    sweep = store.sweeps.claim("m1", LEASE, NOW)
+    assert sweep is not None
+    assert sweep["_id"] == sweep_id
+    return sweep_id, sweep["lease"]["fence"]
+
+
+def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
+    """The results of *work* in *count* threads that begin together."""
+    barrier = threading.Barrier(count)
+
+    def begin(index: int) -> Any:
+        barrier.wait()
+        return work(index)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(begin, range(count)))
+
+
+class TestSweeps:
+    def test_a_created_sweep_is_queued_and_as_it_was_given(self, store: Store) -> None:
+        sweep = store.sweeps.get(queued(store, "first"))
+        assert sweep["state"] == "QUEUED"
+        assert (sweep["name"], sweep["owner"], sweep["config"], sweep["seed"]) == ("first", "ada", {"opt_epoch": 3}, 7)
+        assert sweep["created"] == NOW
+        assert sweep["progress"]["total"] == 9
+
+    def test_a_sweep_that_is_not_there_is_not_found(self, store: Store) -> None:
+        with pytest.raises(NotFound, match="there is no sweep nothing"):
+            store.sweeps.get("nothing")
+
+    def test_a_queued_sweep_is_claimed_by_exactly_one_of_eight(self, store: Store) -> None:
+        queued(store)
+        won = [sweep for sweep in at_once(8, lambda i: store.sweeps.claim(f"m{i}", LEASE, NOW)) if sweep]
+        assert len(won) == 1
+        assert won[0]["lease"]["fence"] == 1
+        assert won[0]["state"] == "RUNNING"
+
+    def test_eight_claimants_of_eight_sweeps_get_one_each_at_most(self, store: Store) -> None:
+        for _ in range(8):
+            queued(store)
+        won = [sweep["_id"] for sweep in at_once(8, lambda i: store.sweeps.claim(f"m{i}", LEASE, NOW)) if sweep]
+        assert won
+        assert len(set(won)) == len(won)
+
+    def test_the_sweep_that_has_waited_longest_is_claimed_first(self, store: Store) -> None:
+        queued(store, "later", NOW + timedelta(seconds=1))
+        queued(store, "earlier", NOW)
+        first = store.sweeps.claim("m1", LEASE, NOW)
+        assert first is not None
+        assert first["name"] == "earlier"
+
+    def test_with_nothing_to_do_nothing_is_claimed(self, store: Store) -> None:
+        assert store.sweeps.claim("m1", LEASE, NOW) is None
+
+    @pytest.mark.usefixtures("_dates_set")
+    def test_a_lease_protects_until_it_runs_out_and_the_next_fence_is_higher(self, store: Store) -> None:
+        sweep_id, fence = claimed(store)
+        assert store.sweeps.claim("m2", LEASE, NOW + LEASE) is None
+        again = store.sweeps.claim("m2", LEASE, NOW + LEASE + timedelta(seconds=1))
+        assert again is not None
+        assert (again["_id"], again["lease"]["fence"], again["lease"]["machine"]) == (sweep_id, fence + 1, "m2")
+        assert again["started"] == NOW
+
+    def test_an_expired_sweep_is_claimed_by_exactly_one_of_eight(self, store: Store) -> None:
+        claimed(store)
+        late = NOW + 2 * LEASE
+        won = [sweep for sweep in at_once(8, lambda i: store.sweeps.claim(f"m{i}", LEASE, late)) if sweep]
+        assert [sweep["lease"]["fence"] for sweep in won] == [2]
+
+    def test_a_renewed_lease_protects_longer(self, store: Store) -> None:
+        sweep_id, fence = claimed(store)
+        store.sweeps.renew(sweep_id, fence, NOW + 3 * LEASE)
+        assert store.sweeps.claim("m2", LEASE, NOW + 2 * LEASE) is None
+
+    def test_the_old_fence_can_write_nothing(self, store: Store) -> None:
+        sweep_id, old = claimed(store)
+        store.sweeps.claim("m2", LEASE, NOW + 2 * LEASE)
+        before = store.sweeps.get(sweep_id)
+        for write in (
+            lambda: store.sweeps.renew(sweep_id, old, NOW + 9 * LEASE),
+            lambda: store.sweeps.update(sweep_id, old, {"best": {"loss": 0}}),
+            lambda: store.sweeps.finish(sweep_id, old, SweepState.COMPLETED, {}),
+        ):
+            with pytest.raises(LeaseLost, match=sweep_id):
+                write()
+        assert store.sweeps.get(sweep_id) == before
+
+    def test_the_owner_writes_fields_and_leaves_the_others(self, store: Store) -> None:
+        sweep_id, fence = claimed(store)
+        store.sweeps.update(sweep_id, fence, {"best": {"number": 3, "loss": 0.5}})
+        sweep = store.sweeps.get(sweep_id)
+        assert sweep["best"] == {"number": 3, "loss": 0.5}
+        assert sweep["name"] == "a sweep"
+
+    @pytest.mark.usefixtures("_dates_set")
+    def test_finishing_twice_changes_nothing(self, store: Store) -> None:
+        sweep_id, fence = claimed(store)
+        for _ in range(2):
+            store.sweeps.finish(sweep_id, fence, SweepState.COMPLETED, {"finished": NOW})
+        sweep = store.sweeps.get(sweep_id)
+        assert (sweep["state"], sweep["finished"]) == ("COMPLETED", NOW)
+
+    def test_a_finished_sweep_is_not_finished_otherwise_written_or_claimed(self, store: Store) -> None:
+        sweep_id, fence = claimed(store)
+        store.sweeps.finish(sweep_id, fence, SweepState.COMPLETED, {})
+        with pytest.raises(LeaseLost):
+            store.sweeps.finish(sweep_id, fence, SweepState.FAILED, {})
+        with pytest.raises(LeaseLost):
+            store.sweeps.update(sweep_id, fence, {"name": "other"})
+        assert store.sweeps.claim("m2", LEASE, NOW + 9 * LEASE) is None
+        assert store.sweeps.get(sweep_id)["state"] == "COMPLETED"
+
+    def test_a_queued_sweep_stops_at_once_and_is_never_claimed(self, store: Store) -> None:
+        sweep_id = queued(store)
+        assert store.sweeps.stop(sweep_id, NOW) is SweepState.STOPPED
+        assert store.sweeps.stop(sweep_id, NOW) is SweepState.STOPPED
+        assert store.sweeps.claim("m1", LEASE, NOW) is None
+
+    def test_a_running_sweep_is_asked_to_stop(self, store: Store) -> None:
+        sweep_id, _ = claimed(store)
+        assert store.sweeps.wants_stop(sweep_id) is False
+        assert store.sweeps.stop(sweep_id, NOW) is SweepState.RUNNING
+        assert store.sweeps.wants_stop(sweep_id) is True
+
+    def test_a_completed_sweep_cannot_be_stopped(self, store: Store) -> None:
+        sweep_id, fence = claimed(store)
+        store.sweeps.finish(sweep_id, fence, SweepState.COMPLETED, {})
+        with pytest.raises(StateError, match="already ended: COMPLETED"):
+            store.sweeps.stop(sweep_id, NOW)
+
+    def test_the_newest_sweeps_are_listed_first_without_what_is_large(self, store: Store) -> None:
+        for minute in range(4):
+            queued(store, f"sweep {minute}", NOW + timedelta(minutes=minute))
+        listed = store.sweeps.recent(3)
+        assert [sweep["name"] for sweep in listed] == ["sweep 3", "sweep 2", "sweep 1"]
+        assert not {"config", "stages"} & set(listed[0])
+
+    def test_sweeps_are_listed_by_state(self, store: Store) -> None:
+        sweep_id, _ = claimed(store)
+        queued(store)
+        assert [sweep["_id"] for sweep in store.sweeps.recent(9, [SweepState.RUNNING])] == [sweep_id]
+
+
+def trial(number: int = 1, **fields: Any) -> Trial:
+    params = {"layers": 1, "units_1": 5, "activation": "relu", "learning_rate": 0.001}
+    return Trial("s1", number, 0, params, 100, 11, created=NOW, **fields)
+
+
+class TestTrials:
+    def test_a_trial_comes_back_as_it_was_put(self, store: Store) -> None:
+        put = trial(state=TrialState.COMPLETED, loss=0.25, curve=[[10, 0.5, None], [20, 0.4, 0.3]], finished=NOW)
+        store.trials.put(to_document(put, 1))
+        assert [from_document(document) for document in store.trials.of_sweep("s1", curves=True)] == [put]
+
+    def test_putting_the_same_trial_twice_leaves_one(self, store: Store) -> None:
+        for _ in range(3):
+            store.trials.put(to_document(trial(loss=0.5), 1))
+        assert len(store.trials.of_sweep("s1")) == 1
+
+    def test_a_newer_fence_writes_over_an_older_one(self, store: Store) -> None:
+        store.trials.put(to_document(trial(attempt=1), 1))
+        store.trials.put(to_document(trial(attempt=2), 2))
+        assert store.trials.of_sweep("s1")[0]["attempt"] == 2
+
+    def test_an_older_fence_is_refused_and_changes_nothing(self, store: Store) -> None:
+        store.trials.put(to_document(trial(loss=0.5), 2))
+        with pytest.raises(LeaseLost, match="newer optimizer"):
+            store.trials.put(to_document(trial(loss=0.1), 1))
+        assert [item["loss"] for item in store.trials.of_sweep("s1")] == [0.5]
+
+    def test_trials_are_listed_by_number_a_page_at_a_time(self, store: Store) -> None:
+        for number in (3, 11, 2, 1):
+            store.trials.put(to_document(trial(number), 1))
+        assert [item["number"] for item in store.trials.of_sweep("s1")] == [1, 2, 3, 11]
+        assert [item["number"] for item in store.trials.of_sweep("s1", after=1, limit=2)] == [2, 3]
+        assert store.trials.of_sweep("s2") == []
+
+    def test_curves_are_read_only_when_asked_for(self, store: Store) -> None:
+        store.trials.put(to_document(trial(curve=[[1, 2.0, 3.0]]), 1))
+        assert "curve" not in store.trials.of_sweep("s1")[0]
+        assert store.trials.of_sweep("s1", curves=True)[0]["curve"] == [[1, 2.0, 3.0]]
+
+    def test_the_trials_in_training_are_found(self, store: Store) -> None:
+        store.trials.put(to_document(trial(1, state=TrialState.RUNNING), 1))
+        store.trials.put(to_document(trial(2, state=TrialState.COMPLETED), 1))
+        assert [item["number"] for item in store.trials.running("s1")] == [1]
+
+
+def drafts(writer: int, count: int) -> list[dict[str, Any]]:
+    return [draft(EventType.LOG, {"writer": writer, "item": item}, NOW) for item in range(count)]
+
+
+class TestEvents:
+    def test_a_sweep_without_events_is_at_number_0(self, store: Store) -> None:
+        assert store.events.last("s1") == 0
+        assert store.events.after("s1", 0) == []
+
+    def test_events_are_numbered_from_1_in_the_order_written(self, store: Store) -> None:
+        assert store.events.write("s1", drafts(0, 3)) == 3
+        assert store.events.append("s1", [(EventType.STAGE, {"index": 0}, NOW)]) == 4
+        events = store.events.after("s1", 0)
+        assert [event.seq for event in events] == [1, 2, 3, 4]
+        assert [event.data.get("item") for event in events] == [0, 1, 2, None]
+        assert events[3].type is EventType.STAGE
+        assert events[3].at == NOW
+
+    def test_several_writers_at_once_make_one_gapless_sequence_each_in_its_own_order(self, store: Store) -> None:
+        def write(writer: int) -> None:
+            items = drafts(writer, 24)
+            for start in range(0, 24, 4):
+                store.events.write("s1", items[start : start + 4])
+
+        at_once(4, write)
+        events = store.events.after("s1", 0)
+        assert [event.seq for event in events] == list(range(1, 97))
+        for writer in range(4):
+            assert [event.data["item"] for event in events if event.data["writer"] == writer] == list(range(24))
+
+    def test_sweeps_are_numbered_apart(self, store: Store) -> None:
+        store.events.write("s1", drafts(0, 3))
+        assert store.events.write("s2", drafts(0, 1)) == 1
+        assert store.events.last("s1") == 3
+
+    def test_writing_again_stores_nothing_twice(self, store: Store) -> None:
+        items = drafts(0, 5)
+        store.events.write("s1", items)
+        assert store.events.write("s1", items, again=True) == 5
+        assert len(store.events.after("s1", 0)) == 5
+
+    def test_writing_again_stores_what_is_missing(self, store: Store) -> None:
+        items = drafts(0, 5)
+        store.events.write("s1", items[:2])
+        assert store.events.write("s1", items, again=True) == 5
+        assert [event.data["item"] for event in store.events.after("s1", 0)] == [0, 1, 2, 3, 4]
+
+    def test_a_reader_gets_what_it_lacks_a_page_at_a_time(self, store: Store) -> None:
+        store.events.write("s1", drafts(0, 7))
+        assert [event.seq for event in store.events.after("s1", 2, limit=3)] == [3, 4, 5]
+        assert store.events.after("s1", 7) == []
+
+    def test_the_newest_of_a_kind_come_oldest_first(self, store: Store) -> None:
+        store.events.write("s1", drafts(0, 4))
+        store.events.append("s1", [(EventType.STAGE, {}, NOW)])
+        assert [event.seq for event in store.events.newest("s1", EventType.LOG, 2)] == [3, 4]
+
+    def test_old_events_are_pruned_and_the_numbers_go_on(self, store: Store) -> None:
+        store.events.append("s1", [(EventType.LOG, {}, NOW - timedelta(days=9)), (EventType.LOG, {}, NOW)])
+        assert store.events.prune(NOW - timedelta(days=1)) == 1
+        assert store.events.append("s1", [(EventType.LOG, {}, NOW)]) == 3
+
+
+class TestRuns:
+    def test_runs_are_numbered_from_1_as_sacred_does(self, store: Store) -> None:
+        assert [store.runs.create({"status": "RUNNING"}) for _ in range(3)] == [1, 2, 3]
+
+    def test_runs_created_at_once_get_different_numbers(self, store: Store) -> None:
+        ids = at_once(6, lambda i: store.runs.create({"n": i}))
+        assert sorted(ids) == [1, 2, 3, 4, 5, 6]
+
+    def test_ids_of_other_types_do_not_disturb_the_numbering(self, store: Store) -> None:
+        strange = ObjectId()
+        store.database["runs"].insert_many([{"_id": "zeta", "n": 1}, {"_id": strange, "n": 2}, {"_id": 41, "n": 3}])
+        assert store.runs.create({"n": 4}) == 42
+        for run_id, n in (("zeta", 1), (strange, 2), (41, 3), (42, 4)):
+            assert store.runs.get(run_id)["n"] == n
+
+    def test_a_run_that_is_not_there_is_not_found(self, store: Store) -> None:
+        with pytest.raises(NotFound, match="there is no run 5"):
+            store.runs.get(5)
+
+    def test_updated_fields_leave_the_others(self, store: Store) -> None:
+        run_id = store.runs.create({"status": "RUNNING", "info": {"sweep_id": "s1", "metrics": []}})
+        store.runs.update(run_id, {"status": "COMPLETED", "info.metrics": [{"name": "loss", "id": "x"}]})
+        run = store.runs.get(run_id)
+        assert run["status"] == "COMPLETED"
+        assert run["info"] == {"sweep_id": "s1", "metrics": [{"name": "loss", "id": "x"}]}
+
+    def test_a_metric_is_put_whole_under_one_id(self, store: Store) -> None:
+        first = store.runs.put_metric(1, "loss", [1], [0.5], [NOW])
+        second = store.runs.put_metric(1, "loss", [1, 2], [0.5, 0.25], [NOW, NOW])
+        assert first == second
+        (metric,) = store.runs.metrics(1)
+        assert (metric["name"], metric["steps"], metric["values"]) == ("loss", [1, 2], [0.5, 0.25])
+        assert str(metric["_id"]) == first
+
+    def test_metrics_belong_to_their_run(self, store: Store) -> None:
+        store.runs.put_metric(1, "loss", [1], [0.5], [NOW])
+        store.runs.put_metric(2, "loss", [1], [0.7], [NOW])
+        store.runs.put_metric(1, "best_loss", [1], [0.5], [NOW])
+        assert [metric["name"] for metric in store.runs.metrics(1)] == ["best_loss", "loss"]
+
+    def test_a_source_is_stored_once_for_each_content(self, store: Store) -> None:
+        first = store.runs.put_source("/a.py", "5d41402abc4b2a76b9719d911017c592", b"hello")
+        assert store.runs.put_source("/a.py", "5d41402abc4b2a76b9719d911017c592", b"hello") == first
+        other = store.runs.put_source("/a.py", "7d793037a0760186574b0282f2f435e7", b"world")
+        assert other != first
+        assert store.runs.source(first) == b"hello"
+        assert store.runs.source(other) == b"world"
+
+    def test_the_page_is_newest_first_and_without_what_is_large(self, store: Store) -> None:
+        for day in range(4):
+            store.runs.create(
+                {"start_time": NOW + timedelta(days=day), "captured_out": "x" * 9, "config": {"name": "n"}}
+            )
+        page = store.runs.page(2)
+        assert [run["_id"] for run in page] == [4, 3]
+        assert "captured_out" not in page[0]
+        assert [run["_id"] for run in store.runs.page(9, before=page[-1]["start_time"])] == [2, 1]
+
+    def test_an_address_may_mean_ids_of_several_types(self) -> None:
+        hexadecimal = "5f50c31c9d3b2a0001a1b2c3"
+        assert parse_run_id("12") == [12, "12"]
+        assert parse_run_id(hexadecimal) == [ObjectId(hexadecimal), hexadecimal]
+        assert parse_run_id("9" * 40) == ["9" * 40]
+        assert parse_run_id("²") == ["²"]
+
+
+class TestUsersAndMachines:
+    def test_the_setup_link_is_spent_by_exactly_one_of_eight(self, store: Store) -> None:
+        store.users.set_setup_token("right", NOW)
+        assert store.users.use_setup_token("wrong") is False
+        assert at_once(8, lambda i: store.users.use_setup_token("right")).count(True) == 1
+        assert store.users.setup_token() is None
+
+    def test_a_new_setup_link_ends_the_old_one(self, store: Store) -> None:
+        store.users.set_setup_token("old", NOW)
+        store.users.set_setup_token("new", NOW)
+        assert store.users.use_setup_token("old") is False
+        assert store.users.use_setup_token("new") is True
+
+    def test_a_name_is_taken_whatever_its_case(self, store: Store) -> None:
+        assert not store.users.any()
+        assert store.users.create("Ada", "hash", "admin", NOW) is True
+        assert store.users.create("ADA", "other", "admin", NOW) is False
+        user = store.users.get("aDa")
+        assert user is not None
+        assert (user["name"], user["password_hash"]) == ("Ada", "hash")
+        assert store.users.any()
+
+    def test_a_new_password_ends_the_sessions(self, store: Store) -> None:
+        store.users.create("ada", "hash", "admin", NOW)
+        store.users.set_password("Ada", "new")
+        user = store.users.get("ada")
+        assert user is not None
+        assert (user["password_hash"], user["epoch"]) == ("new", 1)
+
+    def test_a_machine_is_alive_for_ten_seconds_after_its_last_sign(self, store: Store) -> None:
+        store.machines.beat("m1", 7, 2, ["s1"], NOW)
+        (machine,) = store.machines.all(NOW + timedelta(seconds=9))
+        assert (machine["alive"], machine["slots"], machine["running"]) == (True, 2, ["s1"])
+        assert store.machines.all(NOW + timedelta(seconds=11))[0]["alive"] is False
+
+    def test_only_the_daemon_itself_says_good_bye(self, store: Store) -> None:
+        store.machines.beat("m1", 7, 2, [], NOW)
+        store.machines.leave("m1", 6)
+        assert len(store.machines.all(NOW)) == 1
+        store.machines.leave("m1", 7)
+        assert store.machines.all(NOW) == []
+
+    def test_making_the_indexes_again_is_harmless(self, store: Store) -> None:
+        store.make_indexes()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_server_that_has_stopped_answering_is_unavailable_within_the_limit(backend: str, tmp_path: Path) -> None:
+    with server(backend, tmp_path) as (uri, process):
+        store = connect(uri, "limits", seconds=1)
+        sweep_id = queued(store)
+        _suspend(process)
+        try:
+            begun = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="does not answer"):
+                store.sweeps.get(sweep_id)
+            assert time.monotonic() - begun < 3
+        finally:
+            _resume(process)
+        assert store.sweeps.get(sweep_id)["_id"] == sweep_id, "the store did not recover with its server"
+        store.close()
+
+
+def _suspend(process: psutil.Process) -> None:
+    for one in (process, *process.children(recursive=True)):
+        one.send_signal(signal.SIGSTOP)
+
+
+def _resume(process: psutil.Process) -> None:
+    for one in (process, *process.children(recursive=True)):
+        one.send_signal(signal.SIGCONT)
+
+
+def test_where_nothing_listens_the_store_is_unavailable_within_the_limit() -> None:
+    store = connect(f"mongodb://127.0.0.1:{free_port()}/?directConnection=true", seconds=1)
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="the database does not answer"):
+        store.sweeps.recent(1)
+    assert time.monotonic() - begun < 3
+    store.close()
+
+
+def test_an_address_that_is_none_is_refused_in_words() -> None:
+    with pytest.raises(StoreUnavailable, match="mongo_uri is not a MongoDB address"):
+        connect("postgres://localhost")
