@@ -69,7 +69,7 @@ export class Chart {
       scales: { x: { time: false, range: xRange }, y: { distr: this.log ? 3 : 1, range: this.log ? logRange : undefined } },
       axes: [
         { ...axis, label: this.xLabel, size: 28, labelSize: 18, labelGap: 0, values: whole },
-        { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : loss(tick))) },
+        { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => (tick === null || (this.log && !round(tick)) ? "" : loss(tick))) },
       ],
       series: [{}, ...series.map((item) => ({ width: 2, spanGaps: true, points: { show: false }, ...item }))],
       plugins: [tip()],
@@ -80,6 +80,12 @@ export class Chart {
 // A logarithmic axis has no place for zero, and uPlot's ticks none for what is smaller than this.
 const LEAST = 1e-14;
 const positive = (y) => (y === undefined ? undefined : y >= LEAST ? y : null);
+
+// Whether a number is one digit and a power of ten: 0.03, not 0.03914.
+function round(number) {
+  const digit = number / 10 ** Math.floor(Math.log10(number) + 1e-9);
+  return Math.abs(digit - Math.round(digit)) < 1e-6;
+}
 
 function xRange(_, low, high) {
   if (low === null) return [0, 1];

@@ -236,7 +236,7 @@ function stageBar(sweep) {
   const ended = new Map();
   for (const trial of state.trials.values()) {
     const share = ["COMPLETED", "PRUNED", "FAILED"].includes(trial.state) ? 1
-      : trial.state === "RUNNING" && trial.steps ? Math.min(1, (trial.step ?? 0) / trial.steps) : 0;
+      : trial.state === "RUNNING" && trial.steps ? Math.min(1, stepOf(trial) / trial.steps) : 0;
     ended.set(trial.stage, (ended.get(trial.stage) ?? 0) + share);
   }
   const current = currentStage();
@@ -284,18 +284,25 @@ function shownCurves() {
   return [...running.sort((a, b) => b - a), ...(running.length ? [] : others)].slice(0, SHOWN_CURVES).sort((a, b) => a - b);
 }
 
+// How far a trial is: its row says so, or its curve, whichever is newer.
+function stepOf(trial) {
+  const curve = state.curves.get(trial.number);
+  return Math.max(trial.step ?? 0, curve?.length ? curve[curve.length - 1][0] : 0);
+}
+
 const rowsByNumber = new Map();
 
 function trialRow(number) {
   const trial = state.trials.get(number);
   const isBest = state.sweep.best?.number === number;
-  const key = JSON.stringify([trial, isBest]);
+  const key = JSON.stringify([trial, isBest, stepOf(trial)]);
   const kept = rowsByNumber.get(number);
   if (kept?.key === key) return kept.row;
   const row = kept?.row ?? element("tr");
   const running = trial.state === "RUNNING";
+  const step = stepOf(trial);
   const share = element("span");
-  share.style.width = `${Math.min(100, (100 * (trial.step ?? 0)) / (trial.steps || 1))}%`;
+  share.style.width = `${Math.min(100, (100 * step) / (trial.steps || 1))}%`;
   const error = trial.error
     ? element("details", { class: "trial-error" }, element("summary", {}, String(trial.error).trim().split("\n").at(-1).slice(0, 120)), element("pre", {}, trial.error))
     : null;
@@ -306,7 +313,7 @@ function trialRow(number) {
     element("td", {}, badge(trial.state), trial.attempt > 1 ? element("span", { class: "unit" }, ` attempt ${trial.attempt}`) : null),
     element("td", { class: "mono" }, network(trial.params)),
     element("td", { class: error ? "wrap" : "" }, inShort(trial.params), error),
-    element("td", { class: "num" }, running ? element("span", { class: "mini", "aria-hidden": "true" }, share) : null, running ? `${count(trial.step ?? 0)} / ${count(trial.steps)}` : count(trial.state === "COMPLETED" ? trial.step || trial.steps : trial.steps)),
+    element("td", { class: "num" }, running ? element("span", { class: "mini", "aria-hidden": "true" }, share) : null, running ? `${count(step)} / ${count(trial.steps)}` : count(trial.state === "COMPLETED" ? trial.step || trial.steps : trial.steps)),
     element("td", { class: "num" }, loss(trial.train_loss)),
     element("td", { class: "num" }, loss(trial.val_loss)),
     element("td", { class: "num" }, duration(trial.seconds)),

@@ -179,13 +179,13 @@ def read(typed: MultiDict[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, info in SweepConfig.model_fields.items():
         kind = _kind(key, info)
-        text = typed.get(key, "").strip()
+        text = _text(typed, key)
         if kind == "switch":
             values[key] = key in typed
         elif kind == "choices":
             values[key] = typed.getlist(key)
         elif kind == "pair":
-            parts = [typed.get(f"{key}.{place}", "").strip() for place in (0, 1)]
+            parts = [_text(typed, f"{key}.{place}") for place in (0, 1)]
             if any(parts) or not _optional(info):
                 values[key] = parts
         elif kind == "stages":
@@ -231,7 +231,12 @@ def _rows(key: str, typed: MultiDict[str, str]) -> list[list[str]]:
     """The stages as typed, in the order of their numbers, whatever numbers were used."""
     pattern = re.compile(rf"{key}\.(\d{{1,4}})\.[01]")
     numbers = sorted({int(found[1]) for name in typed if (found := pattern.fullmatch(name))})
-    return [[typed.get(f"{key}.{number}.{place}", "").strip() for place in (0, 1)] for number in numbers]
+    return [[_text(typed, f"{key}.{number}.{place}") for place in (0, 1)] for number in numbers]
+
+
+def _text(typed: MultiDict[str, str], name: str) -> str:
+    """What was typed; no keyboard types a NUL, and no file name or database field may hold one."""
+    return typed.get(name, "").replace("\0", "").strip()
 
 
 def _kind(key: str, info: FieldInfo) -> str:

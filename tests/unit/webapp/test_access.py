@@ -1,0 +1,137 @@
+"""Who gets in, and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from engine.store import Store
+from tests.unit.webapp.conftest import PASSWORD, token
+from webapp.auth.session import OPEN
+from webapp.services import accounts
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_every_route_but_the_open_ones_needs_a_login(app: Flask, visitor: FlaskClient) -> None:
+    closed = [rule for rule in app.url_map.iter_rules() if rule.endpoint not in OPEN]
+    assert {"sweeps.home", "sweeps.create", "monitor.live", "history.run", "sweeps.stop"} <= {
+        r.endpoint for r in closed
+    }
+    for rule in closed:
+        path = rule.rule.replace("<sweep_id>", "x").replace("<path:run_id>", "x")
+        if "GET" in (rule.methods or ()):
+            answer = visitor.get(path)
+            assert answer.status_code == 303, path
+            assert answer.headers["Location"].startswith("/login?next="), path
+        else:
+            assert visitor.post(path).status_code in (400, 403), path
+
+
+def test_a_post_without_a_token_is_refused(ada: FlaskClient, store: Store) -> None:
+    answer = ada.post("/sweeps/new", data={"name": "x"})
+    assert answer.status_code == 400
+    assert "form has expired" in answer.get_data(as_text=True)
+    assert store.sweeps.recent(10) == []
+
+
+def test_a_wrong_password_lets_nobody_in(visitor: FlaskClient, store: Store) -> None:
+    accounts.create(store, "ada", PASSWORD, "admin", NOW)
+    answer = visitor.post("/login", data={"name": "ada", "password": "no", "csrf_token": token(visitor, "/login")})
+    assert answer.status_code == 401
+    assert "is wrong" in answer.get_data(as_text=True)
+    assert visitor.get("/").status_code == 303
+
+
+def test_guessing_passwords_is_slowed_down(visitor: FlaskClient, store: Store) -> None:
+    form = {"name": "ada", "password": "no", "csrf_token": token(visitor, "/login")}
+    statuses = [visitor.post("/login", data=form).status_code for _ in range(9)]
+    assert statuses == [401] * 8 + [429]
+
+
+def test_a_session_ends_with_a_change_of_password(ada: FlaskClient, store: Store) -> None:
+    assert ada.get("/").status_code == 200
+    store.users.set_password("ada", "x")
+    assert ada.get("/").status_code == 303
+
+
+def test_logging_out_ends_the_session(ada: FlaskClient) -> None:
+    assert ada.post("/logout", data={"csrf_token": token(ada, "/")}).status_code == 303
+    assert ada.get("/").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "evil", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", ""]
+)
+def test_the_login_never_leads_elsewhere(visitor: FlaskClient, store: Store, evil: str) -> None:
+    accounts.create(store, "ada", PASSWORD, "admin", NOW)
+    form = {"name": "ada", "password": PASSWORD, "next": evil, "csrf_token": token(visitor, "/login")}
+    assert visitor.post("/login", data=form).headers["Location"] == "/"
+
+
+def test_the_login_leads_where_one_wanted_to_go(visitor: FlaskClient, store: Store) -> None:
+    accounts.create(store, "ada", PASSWORD, "admin", NOW)
+    form = {"name": "ADA", "password": PASSWORD, "next": "/history?before=x", "csrf_token": token(visitor, "/login")}
+    assert visitor.post("/login", data=form).headers["Location"] == "/history?before=x"
+
+
+def test_the_setup_link_makes_one_administrator_once(visitor: FlaskClient, store: Store) -> None:
+    link = f"/setup?token={accounts.new_setup_token(store, NOW)}"
+    form = {"token": link.split("=")[1], "name": "ada", "password": PASSWORD, "csrf_token": token(visitor, link)}
+    assert visitor.post("/setup", data={**form, "password": "short"}).status_code == 400
+    assert visitor.post("/setup", data=form).status_code == 303
+    assert visitor.get("/").status_code == 200
+    assert store.users.get("ada")["role"] == "admin"  # type: ignore[index]
+    assert visitor.get(link).status_code == 410
+    assert visitor.post("/setup", data={**form, "name": "eve", "csrf_token": token(visitor, "/")}).status_code == 400
+    assert store.users.get("eve") is None
+
+
+def test_a_made_up_setup_link_opens_nothing(visitor: FlaskClient, store: Store) -> None:
+    assert visitor.get("/setup?token=guess").status_code == 410
+    accounts.new_setup_token(store, NOW)
+    assert visitor.get("/setup?token=guess").status_code == 410
+    assert visitor.get("/setup").status_code == 410
+
+
+def test_a_viewer_may_look_but_not_create(login: Callable[[str, str], FlaskClient], store: Store) -> None:
+    viewer = login("vera", "viewer")
+    assert viewer.get("/").status_code == 200
+    assert viewer.get("/sweeps/new").status_code == 403
+    assert viewer.post("/sweeps/new", data={"csrf_token": token(viewer, "/")}).status_code == 403
+    assert store.sweeps.recent(1) == []
+
+
+def test_every_page_carries_the_security_headers(visitor: FlaskClient, ada: FlaskClient) -> None:
+    for answer in (visitor.get("/login"), ada.get("/"), ada.get("/nothing"), visitor.get("/healthz")):
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
+
+
+def test_the_session_cookie_is_closed_to_scripts_and_other_sites(visitor: FlaskClient) -> None:
+    cookie = visitor.get("/login").headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+
+
+def test_pages_hold_no_inline_script_or_style(ada: FlaskClient) -> None:
+    for path in ("/", "/sweeps/new", "/history", "/nothing"):
+        html = ada.get(path).get_data(as_text=True)
+        assert " style=" not in html
+        assert " onclick" not in html
+        scripts = [part.split(">", 1)[0] for part in html.split("<script")[1:]]
+        assert all("src=" in script or "application/json" in script for script in scripts)
+
+
+def test_the_secret_key_is_readable_by_its_owner_alone(app: Flask, settings: object) -> None:
+    path = settings.data_dir / "secret_key"  # type: ignore[attr-defined]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert len(path.read_bytes()) == 32
