@@ -29,6 +29,7 @@ class SweepObserver(RunObserver):
     def __init__(self, store: Store, recorder: Recorder) -> None:
         self._store = store
         self._recorder = recorder
+        self._output_before = ""
 
     def started_event(
         self,
@@ -42,6 +43,7 @@ class SweepObserver(RunObserver):
     ) -> int:
         sweep = self._recorder.sweep
         if sweep.get("run_id") is not None:
+            self._output_before = self._store.runs.get(sweep["run_id"]).get("captured_out") or ""
             self._recorder.run({"status": "RUNNING", "heartbeat": _now(start_time)})
             return int(sweep["run_id"])
         run_id = self._store.runs.create(
@@ -77,7 +79,7 @@ class SweepObserver(RunObserver):
     def heartbeat_event(self, info: Mapping[str, Any], captured_out: str, beat_time: datetime, result: Any) -> None:
         self._recorder.run(
             {
-                "captured_out": captured_out[-MOST_OUTPUT:],
+                "captured_out": (self._output_before + captured_out)[-MOST_OUTPUT:],
                 "heartbeat": _now(beat_time),
             }
         )

@@ -125,9 +125,9 @@ class Recorder:
             self._run_fields.update(fields)
 
     def restore_metrics(self, metrics: Mapping[str, Document]) -> None:
-        """Take over what an earlier process of this run has recorded."""
+        """Begin each metric with what earlier processes of this run have recorded: {steps, values, timestamps}."""
         with self._lock:
-            self._metrics = {name: {**whole, "new": False} for name, whole in metrics.items()}
+            self._metrics = {name: {**whole, "new": True} for name, whole in metrics.items()}
 
     def metric(self, name: str, steps: list[int], values: list[float], timestamps: list[datetime]) -> None:
         """Append to a metric of the Sacred run."""
@@ -218,7 +218,11 @@ class Recorder:
             self._collect(running)
             trials, fields = dict(self._trials), dict(self._fields)
             run_fields = dict(self._run_fields)
-            metrics = {name: dict(whole) for name, whole in self._metrics.items() if whole["new"]}
+            metrics = {
+                name: {key: list(whole[key]) for key in ("steps", "values", "timestamps")}
+                for name, whole in self._metrics.items()
+                if whole["new"]
+            }
         for number, document in trials.items():
             self._store.trials.put(document)
             with self._lock:
@@ -248,9 +252,10 @@ class Recorder:
             with self._lock:
                 if "id" not in self._metrics[name]:
                     self._metrics[name]["id"] = stored
-                    fields["info.metrics"] = [
+                    listed = [
                         {"name": known, "id": metric["id"]} for known, metric in self._metrics.items() if "id" in metric
                     ]
+                    fields["info.metrics"] = self._run_fields["info.metrics"] = listed
                 if len(self._metrics[name]["steps"]) == len(whole["steps"]):
                     self._metrics[name]["new"] = False
         if fields:
