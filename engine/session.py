@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from engine.cluster.spec import ClusterPlan
 from engine.config import SweepConfig, parse
 from engine.data import prepare
 from engine.domain import SweepState, Trial
-from engine.errors import ConfigError, LeaseLost, NhopError, Problem
+from engine.errors import ConfigError, LeaseLost, NhopError, Problem, StoreUnavailable
 from engine.events import EventType
 from engine.observer import SweepObserver
 from engine.optimizer import Optimizer, SweepStopped
@@ -66,7 +67,7 @@ def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any]) -> SweepS
     Raises:
         LeaseLost: another optimizer owns it now.
         Released: a signal asked this process to end.
-        StoreUnavailable: it ran to its end, but the database did not come back to be told.
+        StoreUnavailable: the database was silent when the sweep began, or when it had ended; it is to be resumed.
     """
     sweep_id = sweep["_id"]
     work_dir = settings.data_dir / "sweeps" / sweep_id
@@ -88,7 +89,7 @@ def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any]) -> SweepS
             state = SweepState.COMPLETED
         except Interrupted:
             state = SweepState.STOPPED
-        except (LeaseLost, Released):
+        except (LeaseLost, Released, StoreUnavailable):
             recorder.close()
             raise
         except NhopError as problem:
@@ -163,6 +164,7 @@ def _optimize(
         known, ended = _known(store, sweep_id, journal)
         if known:
             log.info("resumed: %d trials are already recorded", len(known))
+            recorder.restore_metrics(_metrics(known))
         optimizer = Optimizer(sweep_id, config, cluster, recorder, clock, known, ended, on_result)
         best = optimizer.run().best
         log.info("best loss %.6g, trial %d", best.loss, best.number)
@@ -186,6 +188,19 @@ def _known(store: Store, sweep_id: str, journal: Journal) -> tuple[list[Trial], 
         elif "stage_ended" in record:
             ended.add(record["stage_ended"])
     return [from_document(document) for document in documents.values()], ended
+
+
+def _metrics(known: list[Trial]) -> dict[str, dict[str, Any]]:
+    """The run's metrics as they were when the last of the *known* trials ended."""
+    ended = sorted(
+        (trial.finished, trial.number, trial.loss) for trial in known if trial.finished and trial.loss is not None
+    )
+    times, numbers, losses = ([row[column] for row in ended] for column in range(3))
+    best = list(accumulate(losses, min))
+    return {
+        name: {"steps": list(numbers), "values": values, "timestamps": list(times)}
+        for name, values in (("loss", losses), ("best_loss", best))
+    }
 
 
 def _with_times(document: dict[str, Any]) -> dict[str, Any]:
