@@ -122,8 +122,7 @@ class Optimizer:
         """Train the trials of a stage that are not yet known."""
         if index in self._ended_stages:
             return
-        known = [trial for trial in self._trials.values() if trial.stage == index]
-        first = min((t.number for t in known), default=1 + max(self._trials, default=0))
+        first = 1 + max((trial.number for trial in self._trials.values() if trial.stage < index), default=0)
         sampler = RandomSampler(space, self._seed, first)
         fresh = sampler.suggest(count)
         waiting: deque[Trial] = deque()
