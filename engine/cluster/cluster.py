@@ -145,7 +145,7 @@ class Cluster:
         for key, _ in self._selector.select(seconds):
             if key.data is None:
                 happened += self._hear_zygote()
-            else:
+            elif key.data.channel is key.fileobj:  # else it was replaced a moment ago, and must not be waited for
                 happened += self._hear(key.data)
         return happened + self._check_deadlines()
 
