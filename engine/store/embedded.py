@@ -118,18 +118,18 @@ def start(data_dir: Path) -> tuple[Embedded, bool]:
 
 def stop(embedded: Embedded) -> None:
     """Ask it to end, wait, then insist."""
-    if not embedded.alive():
-        return
-    process = psutil.Process(embedded.pid)
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            process.send_signal(sign)
-            process.wait(timeout=STOP_SECONDS)
-            return
-        except psutil.NoSuchProcess:
-            return
-        except psutil.TimeoutExpired:
-            continue
+    if embedded.alive():
+        process = psutil.Process(embedded.pid)
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                process.send_signal(sign)
+                process.wait(timeout=STOP_SECONDS)
+                break
+            except psutil.NoSuchProcess:
+                break
+            except psutil.TimeoutExpired:
+                continue
+    _started[:] = [child for child in _started if child.poll() is None]
 
 
 def uri_of(settings: Settings) -> str:
