@@ -12,11 +12,11 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from engine.errors import NhopError, SettingsError, StoreError
-from engine.settings import Settings, load
+from engine.errors import ConfigError, NhopError, SettingsError, StoreError
+from engine.settings import CONFIG_FILE, Settings, load
 from engine.store import Store, connect, embedded
 from webapp.errors import AccountError
-from webapp.services import accounts
+from webapp.services import accounts, sweeps
 from webapp.services.daemon import ensure_daemon
 
 
@@ -24,6 +24,7 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
     started: embedded.Embedded | None = None
     try:
         settings = load(environ)
+        _check_defaults()
         administrator = _administrator(environ)
         if settings.embedded:
             found, new = embedded.start(settings.data_dir)
@@ -65,6 +66,17 @@ def _open(settings: Settings) -> Store:
     except StoreError:
         raise SettingsError(f"the database at {where} does not answer; start it or correct mongo_uri") from None
     return store
+
+
+def _check_defaults() -> None:
+    """
+    Raises:
+        SettingsError: config.yaml's defaults of a sweep are refused.
+    """
+    try:
+        sweeps.defaults()
+    except ConfigError as error:
+        raise SettingsError(f"{CONFIG_FILE.name}: {error.problems[0]}") from None
 
 
 def _administrator(environ: Mapping[str, str]) -> tuple[str, str] | None:

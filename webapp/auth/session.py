@@ -24,7 +24,7 @@ OPEN = frozenset(
 """The endpoints that need no login; every other one does."""
 
 
-class Viewer(UserMixin):  # type: ignore[misc]
+class Viewer(UserMixin):
     """An account, as Flask-Login wants it."""
 
     def __init__(self, account: accounts.Account) -> None:

@@ -15,12 +15,12 @@ PRIVATE = ("NHOP_ADMIN_USER", "NHOP_ADMIN_PASSWORD")
 
 
 def ensure_daemon(settings: Settings, store: Store, now: datetime, environ: Mapping[str, str] = os.environ) -> bool:
-    """Start a daemon where none is alive and the database is the embedded one; whether one was started.
+    """Start a daemon on this machine where none is alive anywhere; whether one was started.
 
     It runs detached, so that stopping the web application leaves sweeps alone. A second daemon of one
     machine ends by itself, so that starting one too many does no harm.
     """
-    if not settings.embedded or environ.get("NHOP_NO_DAEMON"):
+    if environ.get("NHOP_NO_DAEMON"):
         return False
     if any(machine["alive"] for machine in store.machines.all(now)):
         return False

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from engine.config import parse
-from engine.data import check
+from engine.config import load_yaml, parse
+from engine.data import accept
 from engine.domain import SweepState
 from engine.events import EventType
-from engine.settings import Settings
+from engine.settings import CONFIG_FILE, Settings
 from engine.store import Store
 from engine.store.sweeps import public
 from webapp.errors import Forbidden
@@ -60,8 +60,7 @@ def create(store: Store, settings: Settings, account: Account, values: Mapping[s
         ConfigError: with every problem, each at its key.
     """
     must_edit(account)
-    config = parse(values)
-    check(config)
+    config = accept(values)
     seed = secrets.randbelow(2**31) if config.seed is None else config.seed
     config = config.model_copy(update={"seed": seed, "name": config.name.strip() or make_name()})
     sweep_id = store.sweeps.create(
@@ -94,6 +93,15 @@ def stop(store: Store, account: Account, sweep_id: str, now: datetime) -> None:
 def announce(store: Store, sweep_id: str, now: datetime) -> None:
     """Tell everybody who watches a sweep how it is now."""
     store.events.append(sweep_id, [(EventType.SWEEP, plain(public(store.sweeps.get(sweep_id))), now)])
+
+
+def defaults() -> Document:
+    """What an empty form starts from: the sweep's keys of config.yaml.
+
+    Raises:
+        ConfigError: the file holds nonsense; the server does not start with it.
+    """
+    return parse(load_yaml(CONFIG_FILE)[0]).model_dump(mode="json") if CONFIG_FILE.exists() else {}
 
 
 def config_of(store: Store, sweep_id: str) -> Document:

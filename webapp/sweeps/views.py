@@ -27,7 +27,7 @@ def new() -> ResponseReturnValue:
     """The form, with the defaults, a preset's stages, or the configuration of the sweep `?from=`."""
     must_edit(g.viewer)
     source = request.args.get("from", "")
-    values = sweeps.config_of(store(), source) if source else {}
+    values = sweeps.config_of(store(), source) if source else sweeps.defaults()
     if preset := form.PRESETS.get(request.args.get("preset", "")):
         values["opt_stages"] = preset[2]
     return render_template("sweeps/new.html", page=form.page(form.typed_from(values), copied_from=source))

@@ -1,0 +1,138 @@
+"""The whole way, with nothing standing in for anything: form, daemon, TensorFlow processes, websocket, history."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Server
+from tests.waiting import wait_until
+
+SWEEP_PAGE = re.compile(r"/sweeps/[0-9a-f]{12}$")
+END_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a daemon, as `make run` starts it."""
+    server = Server(tmp_path_factory.mktemp("whole") / "data", NHOP_NO_DAEMON="")
+    server.start()
+    yield server
+    machines = server.store().database["machines"].find({})
+    server.stop()
+    for machine in machines:
+        with suppress(ProcessLookupError):
+            os.kill(machine["pid"], signal.SIGTERM)
+
+
+def fill(page: Page, server: Server, name: str, log_dir: Path) -> None:
+    """Open the form and give the sweep a name and a place for its logs."""
+    page.goto(f"{server.url}/sweeps/new")
+    page.get_by_label("Name", exact=True).fill(name)
+    page.locator("details").filter(has=page.locator("#train_log_dir")).locator("summary").click()
+    page.locator("#train_log_dir").fill(str(log_dir))
+
+
+def start(page: Page) -> str:
+    """Press the button; returns the sweep's id."""
+    page.get_by_role("button", name="Start the sweep").click()
+    page.wait_for_url(SWEEP_PAGE)
+    page.evaluate("window.loadedOnce = true")
+    return page.url.rsplit("/", 1)[1]
+
+
+def test_the_laptop_sweep_goes_from_the_form_to_the_history(
+    enter: Callable[[Server], Page], running: Server, tmp_path: Path
+) -> None:
+    page = enter(running)
+    fill(page, running, "laptop", tmp_path)
+    sweep_id = start(page)
+    rows = page.locator("[data-trial-rows] tr")
+    expect(rows.first).to_be_visible(timeout=END_MS)
+    for process in ("PS 0", "PS 1", "Worker 0", "Worker 1", "Worker 2", "Worker 3"):
+        expect(page.locator("[data-processes]")).to_contain_text(process)
+    expect(page.locator("[data-curves] canvas")).to_be_visible(timeout=END_MS)
+    expect(page.locator("[data-state]")).to_have_text("Completed", timeout=END_MS)
+    expect(rows).to_have_count(9)
+    expect(page.locator("[data-trials-done]")).to_have_text("9 of 9")
+    expect(page.locator("[data-stage]")).to_have_text("3 of 3")
+    expect(page.locator("[data-space-head]")).to_contain_text("Stage 3")
+    expect(page.locator("[data-log]")).to_contain_text("stage 3 of 3")
+    assert page.evaluate("window.loadedOnce") is True, "the page was loaded anew"
+    best = float(page.locator("[data-best-loss]").inner_text())
+    assert best <= 0.05
+    for name in ("hyper_opt", "ps_0", "ps_1", "worker_0", "worker_1", "worker_2", "worker_3"):
+        assert (tmp_path / sweep_id / f"{name}.log").exists()
+
+    page.get_by_role("link", name="Run in the history").click()
+    expect(page.get_by_role("heading", name="laptop")).to_contain_text("Completed")
+    expect(page.locator("main")).to_contain_text("[[1000, 4], [700, 3], [500, 2]]")
+    expect(page.locator("main")).to_contain_text("stage 3 of 3: 2 trials of 500 steps")
+    page.goto(f"{running.url}/history")
+    row = page.locator("tbody tr").filter(has_text="laptop")
+    expect(row).to_contain_text("Completed")
+    shown = row.inner_text()
+    assert f"{best:.4g}"[:5] in shown
+
+
+def test_the_sweep_goes_on_while_the_web_process_is_dead_and_the_page_catches_up(
+    enter: Callable[[Server], Page], running: Server, tmp_path: Path
+) -> None:
+    page = enter(running)
+    fill(page, running, "goes on", tmp_path)
+    page.get_by_label("Stage 1: steps of each trial").fill("6000")
+    page.get_by_label("Stage 1: number of trials").fill("12")
+    sweep_id = start(page)
+    expect(page.locator("[data-state]")).to_have_text("Running", timeout=END_MS)
+    expect(page.locator("[data-trial-rows] tr").first).to_be_visible(timeout=END_MS)
+    running.stop(signal.SIGKILL)
+    expect(page.locator("[data-connection]")).not_to_have_text("live")
+    with_web_dead = running.store()
+    ended = {"COMPLETED"}
+    before = len([t for t in with_web_dead.trials.of_sweep(sweep_id) if t["state"] in ended])
+
+    def gone_on() -> bool:
+        return len([t for t in with_web_dead.trials.of_sweep(sweep_id) if t["state"] in ended]) > before
+
+    wait_until(gone_on, 60, "a trial that ends while the web process is dead")
+    running.start()
+    expect(page.locator("[data-connection]")).to_have_text("live", timeout=30_000)
+    expect(page.locator("[data-state]")).to_have_text("Completed", timeout=END_MS)
+    expect(page.locator("[data-trials-done]")).to_have_text("17 of 17")
+    assert page.evaluate("window.loadedOnce") is True, "the page was loaded anew"
+    seqs = [event.seq for event in with_web_dead.events.after(sweep_id, 0, limit=100_000)]
+    assert seqs == list(range(1, len(seqs) + 1))
+
+
+def test_stop_ends_the_sweep_and_all_its_processes(
+    enter: Callable[[Server], Page], running: Server, tmp_path: Path
+) -> None:
+    page = enter(running)
+    fill(page, running, "stopped", tmp_path)
+    page.get_by_label("Stage 1: steps of each trial").fill("1000000")
+    sweep_id = start(page)
+    expect(page.locator("[data-trial-rows] tr").first).to_be_visible(timeout=END_MS)
+    store = running.store()
+    pids = [process["pid"] for process in store.sweeps.get(sweep_id)["processes"].values()]
+    assert all(psutil.pid_exists(pid) for pid in pids)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name="Stop the sweep").click()
+    expect(page.locator("[data-state]")).to_have_text("Stopped", timeout=END_MS)
+    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids), 20, "the end of the TensorFlow processes")
+    page.get_by_role("link", name="Run in the history").click()
+    expect(page.get_by_role("heading", name="stopped")).to_contain_text("Interrupted")
+
+
+def test_the_web_process_has_no_tensorflow_and_stays_small(running: Server) -> None:
+    assert running.process is not None
+    (worker,) = psutil.Process(running.process.pid).children()
+    assert not any("tensorflow" in mapped.path for mapped in worker.memory_maps())
+    assert worker.memory_info().rss < 200 * 2**20

@@ -1,0 +1,201 @@
+"""The pages in a real browser, served by the real server."""
+
+from __future__ import annotations
+
+import re
+import signal
+from datetime import UTC, datetime
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from engine.domain import SweepState
+from engine.store import Store
+from tests.browser.conftest import Server
+from tests.browser.writer import Writer
+
+
+def test_a_visitor_logs_in_and_is_invited_to_start(ada: Page) -> None:
+    expect(ada.get_by_role("heading", name="Start your first sweep")).to_be_visible()
+    expect(ada.locator("[data-connection]")).to_have_text("live")
+    ada.get_by_role("link", name="New sweep").first.click()
+    expect(ada.get_by_role("heading", name="New sweep")).to_be_visible()
+
+
+def test_a_wrong_password_is_told(page: Page, server: Server, faults: list[str]) -> None:
+    page.goto(f"{server.url}/history")
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_contain_text("is wrong")
+    expect(page.get_by_label("Name")).to_have_value("ada")
+
+
+def test_the_form_shows_errors_at_their_fields_and_keeps_the_rest(ada: Page, server: Server, store: Store) -> None:
+    ada.goto(f"{server.url}/sweeps/new")
+    ada.get_by_label("Name", exact=True).fill("kept")
+    ada.locator("#batch_size-1").fill("many")
+    ada.get_by_role("button", name="Start the sweep").click()
+    summary = ada.get_by_role("alert")
+    expect(summary).to_contain_text("One thing to fix")
+    expect(summary).to_be_focused()
+    expect(ada.locator("#batch_size-problem")).to_contain_text("must be a whole number, got 'many'")
+    expect(ada.locator("#batch_size-1")).to_have_value("many")
+    expect(ada.get_by_label("Name", exact=True)).to_have_value("kept")
+    summary.get_by_role("link", name="Batch size").click()
+    expect(ada.locator("#batch_size-0")).to_be_focused()
+    ada.locator("#batch_size-1").fill("500")
+    ada.get_by_role("button", name="Start the sweep").click()
+    expect(ada.get_by_role("heading", name=re.compile("kept"))).to_be_visible()
+    (sweep,) = store.sweeps.recent(5)
+    assert sweep["name"] == "kept"
+    assert store.sweeps.get(sweep["_id"])["config"]["batch_size"] == [100, 500]
+
+
+def test_stages_are_added_removed_and_summed(ada: Page, server: Server, store: Store) -> None:
+    ada.goto(f"{server.url}/sweeps/new")
+    total = ada.locator("[data-stages] [data-stage-sum]")
+    expect(total).to_have_text("9 trials, 7,100 steps")
+    ada.get_by_role("button", name="Quick look").click()
+    expect(total).to_have_text("6 trials, 1,200 steps")
+    ada.get_by_role("button", name="Add a stage").click()
+    ada.get_by_label("Stage 3: steps of each trial").fill("50")
+    ada.get_by_label("Stage 3: number of trials").fill("10")
+    expect(total).to_have_text("16 trials, 1,700 steps")
+    ada.get_by_role("button", name="Remove stage 1").click()
+    expect(total).to_have_text("12 trials, 900 steps")
+    ada.get_by_role("button", name="Start the sweep").click()
+    ada.wait_for_url(re.compile(r"/sweeps/[0-9a-f]{12}$"))
+    (sweep,) = store.sweeps.recent(5)
+    assert store.sweeps.get(sweep["_id"])["config"]["opt_stages"] == [[200, 2], [50, 10]]
+
+
+def test_the_live_page_follows_the_sweep_to_its_end(ada: Page, server: Server, store: Store) -> None:
+    writer = Writer(store, opt_stages=[[100, 2], [50, 1]])
+    ada.goto(f"{server.url}/sweeps/{writer.id}")
+    state = ada.locator("[data-state]")
+    expect(state).to_have_text("Queued")
+    expect(ada.locator("[data-connection]")).to_have_text("live")
+    writer.claim()
+    expect(state).to_have_text("Running")
+    expect(ada.locator("[data-processes] li")).to_have_count(7)
+    writer.begin_stage(0)
+    expect(ada.locator("[data-stage]")).to_have_text("1 of 2")
+    number = writer.begin_trial()
+    writer.progress(number, 0.5)
+    row = ada.locator("[data-trial-rows] tr").first
+    expect(row).to_contain_text("50 / 100")
+    expect(ada.locator("[data-curves] canvas")).to_be_visible()
+    expect(ada.locator("[data-processes]")).to_contain_text("trial 1")
+    writer.end_trial(number, loss=0.25)
+    expect(ada.locator("[data-best-loss]")).to_have_text("0.25")
+    expect(ada.locator("[data-trials-done]")).to_have_text("1 of 3")
+    expect(ada.locator("[data-losses] canvas")).to_be_visible()
+    expect(ada).to_have_title(re.compile(r"^1/3 · amber-falcon"))
+    failed = writer.begin_trial(1)
+    writer.end_trial(failed, error="Traceback\nNumericalError: the loss became NaN")
+    expect(row).to_contain_text("NumericalError: the loss became NaN")
+    writer.log("error", "something <b>odd</b>")
+    expect(ada.locator("[data-log]")).to_contain_text("something <b>odd</b>")
+    writer.finish()
+    expect(state).to_have_text("Completed")
+    expect(ada.get_by_role("button", name="Stop", exact=True)).to_be_hidden()
+    # Loaded anew, the page shows the same.
+    before = ada.locator("main").inner_text()
+    ada.reload()
+    expect(ada.locator("[data-connection]")).to_have_text("live")
+    assert ada.locator("main").inner_text() == before
+
+
+def test_stopping_asks_first_and_answers_at_once(ada: Page, server: Server, store: Store) -> None:
+    writer = Writer(store)
+    writer.claim()
+    ada.goto(f"{server.url}/sweeps/{writer.id}")
+    ada.get_by_role("button", name="Stop", exact=True).click()
+    ada.get_by_role("button", name="Keep it running").click()
+    assert store.sweeps.get(writer.id)["stop_requested"] is False
+    ada.get_by_role("button", name="Stop", exact=True).click()
+    ada.get_by_role("button", name="Stop the sweep").click()
+    expect(ada.locator("[data-state]")).to_have_text("Stopping")
+    expect(ada.get_by_role("button", name="Stopping…")).to_be_disabled()
+    assert store.sweeps.get(writer.id)["stop_requested"] is True
+    writer.finish(SweepState.STOPPED)
+    expect(ada.locator("[data-state]")).to_have_text("Stopped")
+
+
+def test_a_failed_sweep_says_why(ada: Page, server: Server, store: Store) -> None:
+    writer = Writer(store)
+    writer.claim()
+    ada.goto(f"{server.url}/sweeps/{writer.id}")
+    writer.finish(SweepState.FAILED, error="the parameter server ps_1 died three times")
+    expect(ada.locator("[data-failure]")).to_contain_text("ps_1 died three times")
+
+
+def test_the_home_page_follows_running_sweeps(ada: Page, store: Store) -> None:
+    store.machines.beat("turing", 1, 2, [], datetime.now(UTC))
+    writer = Writer(store, opt_stages=[[100, 2]])
+    card = ada.locator(".sweep-card")
+    expect(card).to_contain_text("waiting for a machine")
+    expect(ada.locator("[data-machines]")).to_contain_text("turing")
+    writer.claim()
+    writer.begin_stage(0)
+    writer.end_trial(writer.begin_trial(), loss=0.125)
+    expect(card).to_contain_text("1 of 2 trials")
+    expect(card).to_contain_text("best 0.125")
+    writer.finish()
+    expect(card).to_have_count(0)
+    expect(ada.locator("[data-recent]")).to_contain_text("Completed")
+
+
+def test_the_history_shows_runs_and_one_of_them(ada: Page, server: Server, store: Store) -> None:
+    now = datetime.now(UTC)
+    run_id = store.runs.create(
+        {"status": "RUNNING", "start_time": now, "config": {"name": "old-run", "lr": 0.1}, "captured_out": "hello out"}
+    )
+    store.runs.put_metric(run_id, "loss", [1, 2, 3], [0.5, 0.25, 0.125], [now] * 3)
+    ada.goto(f"{server.url}/history")
+    ada.get_by_role("link", name="old-run").click()
+    expect(ada.get_by_role("heading", name="old-run")).to_be_visible()
+    expect(ada.get_by_text("hello out")).to_be_visible()
+    expect(ada.locator("[data-metrics] canvas")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_no_page_is_wider_than_the_screen(ada: Page, server: Server, store: Store, width: int) -> None:
+    writer = Writer(store, name="a-name-" * 12)
+    writer.claim()
+    writer.begin_stage(0)
+    writer.end_trial(writer.begin_trial())
+    ada.set_viewport_size({"width": width, "height": 900})
+    for path in ("/", "/sweeps/new", f"/sweeps/{writer.id}", "/history", "/nothing"):
+        ada.goto(f"{server.url}{path}")
+        ada.wait_for_load_state("networkidle")
+        assert ada.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
+
+
+def test_the_theme_is_kept(ada: Page) -> None:
+    root = ada.locator("html")
+    before = root.get_attribute("data-bs-theme")
+    ada.get_by_role("button", name="Switch between light and dark").click()
+    expect(root).not_to_have_attribute("data-bs-theme", before or "")
+    ada.reload()
+    expect(root).not_to_have_attribute("data-bs-theme", before or "")
+
+
+def test_a_page_survives_a_restart_of_the_web_server(ada: Page, server: Server, store: Store) -> None:
+    writer = Writer(store, opt_stages=[[100, 20]])
+    writer.claim()
+    writer.begin_stage(0)
+    ada.goto(f"{server.url}/sweeps/{writer.id}")
+    expect(ada.locator("[data-connection]")).to_have_text("live")
+    server.stop(signal.SIGKILL)
+    expect(ada.locator("[data-connection]")).to_have_text("reconnecting…")
+    ada.evaluate("window.here = true")
+    for _ in range(3):
+        writer.end_trial(writer.begin_trial())
+    server.start()
+    expect(ada.locator("[data-connection]")).to_have_text("live")
+    expect(ada.locator("[data-trial-rows] tr")).to_have_count(3)
+    writer.end_trial(writer.begin_trial())
+    expect(ada.locator("[data-trials-done]")).to_have_text("4 of 20")
+    assert ada.evaluate("window.here") is True, "the page was loaded anew instead of reconnected"
