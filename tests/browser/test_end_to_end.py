@@ -6,13 +6,14 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
+from engine.store import Store
 from tests.browser.conftest import Server
 from tests.waiting import wait_until
 
@@ -26,11 +27,20 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("whole") / "data", NHOP_NO_DAEMON="")
     server.start()
     yield server
-    machines = server.store().database["machines"].find({})
-    server.stop()
-    for machine in machines:
+    with closing(server.store()) as store:
+        daemons = [machine["pid"] for machine in store.database["machines"].find({})]
+    for pid in daemons:
         with suppress(ProcessLookupError):
-            os.kill(machine["pid"], signal.SIGTERM)
+            os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in daemons), 30, "the end of the daemon")
+    server.stop()
+
+
+@pytest.fixture
+def database(running: Server) -> Iterator[Store]:
+    """The server's database, which outlives it."""
+    with closing(running.store()) as store:
+        yield store
 
 
 def fill(page: Page, server: Server, name: str, log_dir: Path) -> None:
@@ -84,7 +94,7 @@ def test_the_laptop_sweep_goes_from_the_form_to_the_history(
 
 
 def test_the_sweep_goes_on_while_the_web_process_is_dead_and_the_page_catches_up(
-    enter: Callable[[Server], Page], running: Server, tmp_path: Path
+    enter: Callable[[Server], Page], running: Server, database: Store, tmp_path: Path
 ) -> None:
     page = enter(running)
     fill(page, running, "goes on", tmp_path)
@@ -95,33 +105,30 @@ def test_the_sweep_goes_on_while_the_web_process_is_dead_and_the_page_catches_up
     expect(page.locator("[data-trial-rows] tr").first).to_be_visible(timeout=END_MS)
     running.stop(signal.SIGKILL)
     expect(page.locator("[data-connection]")).not_to_have_text("live")
-    with_web_dead = running.store()
-    ended = {"COMPLETED"}
-    before = len([t for t in with_web_dead.trials.of_sweep(sweep_id) if t["state"] in ended])
 
-    def gone_on() -> bool:
-        return len([t for t in with_web_dead.trials.of_sweep(sweep_id) if t["state"] in ended]) > before
+    def completed() -> int:
+        return sum(trial["state"] == "COMPLETED" for trial in database.trials.of_sweep(sweep_id))
 
-    wait_until(gone_on, 60, "a trial that ends while the web process is dead")
+    before = completed()
+    wait_until(lambda: completed() > before, 60, "a trial that ends while the web process is dead")
     running.start()
     expect(page.locator("[data-connection]")).to_have_text("live", timeout=30_000)
     expect(page.locator("[data-state]")).to_have_text("Completed", timeout=END_MS)
     expect(page.locator("[data-trials-done]")).to_have_text("17 of 17")
     assert page.evaluate("window.loadedOnce") is True, "the page was loaded anew"
-    seqs = [event.seq for event in with_web_dead.events.after(sweep_id, 0, limit=100_000)]
+    seqs = [event.seq for event in database.events.after(sweep_id, 0, limit=100_000)]
     assert seqs == list(range(1, len(seqs) + 1))
 
 
 def test_stop_ends_the_sweep_and_all_its_processes(
-    enter: Callable[[Server], Page], running: Server, tmp_path: Path
+    enter: Callable[[Server], Page], running: Server, database: Store, tmp_path: Path
 ) -> None:
     page = enter(running)
     fill(page, running, "stopped", tmp_path)
     page.get_by_label("Stage 1: steps of each trial").fill("1000000")
     sweep_id = start(page)
     expect(page.locator("[data-trial-rows] tr").first).to_be_visible(timeout=END_MS)
-    store = running.store()
-    pids = [process["pid"] for process in store.sweeps.get(sweep_id)["processes"].values()]
+    pids = [process["pid"] for process in database.sweeps.get(sweep_id)["processes"].values()]
     assert all(psutil.pid_exists(pid) for pid in pids)
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_role("button", name="Stop the sweep").click()
