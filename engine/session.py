@@ -134,6 +134,8 @@ def _experiment(
         except SweepStopped:
             log.info("stopped by the user; the results so far are kept")
             raise Interrupted from None
+        finally:
+            _run._get_captured_output()  # else Sacred forgets what came since the last beat, unless all went well
 
     experiment.main(optimize)
     experiment.run(options={"--loglevel": "INFO"})
