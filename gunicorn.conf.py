@@ -31,7 +31,11 @@ def when_ready(arbiter):
 
 
 def post_worker_init(worker):
-    server.close_sockets_at_the_end(worker)
+    server.watch_for_the_end(worker)
+
+
+def worker_int(worker):
+    server.leave(worker)
 
 
 def on_exit(arbiter):

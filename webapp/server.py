@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from typing import IO, Any
 
 from engine.errors import SettingsError
 from engine.settings import ROOT, Settings, load, make_data_dir
+
+GRACE_SECONDS = 0.3
+"""How long requests in flight may go on when the server ends."""
 
 _ready: dict[str, Any] = {}
 _lock: IO[str] | None = None
@@ -63,20 +67,31 @@ def announce(settings: Settings) -> None:
         print(f"Make the administrator's account (once): {url(settings)}/setup?token={token}", flush=True)
 
 
-def close_sockets_at_the_end(worker: Any) -> None:
-    """In the worker: when it is asked to end, close the websockets, which would otherwise hold it."""
+def watch_for_the_end(worker: Any) -> None:
+    """In the worker: notice when it is asked to end by SIGTERM, for which gunicorn has no hook."""
     import gevent
-
-    from webapp.extensions import socketio
 
     def watch() -> None:
         while worker.alive:
             gevent.sleep(0.1)
-        engine = socketio.server.eio
-        for connection in list(engine.sockets.values()):
-            connection.close(wait=False)
+        leave(worker)
 
     gevent.spawn(watch)
+
+
+def leave(worker: Any) -> None:
+    """In the worker: close the websockets, which would otherwise hold it, let requests finish, and end.
+
+    The worker keeps nothing that would have to be put away; browsers come back by themselves.
+    """
+    import gevent
+
+    from webapp.extensions import socketio
+
+    for connection in list(socketio.server.eio.sockets.values()):
+        connection.close(wait=False)
+    gevent.sleep(GRACE_SECONDS)
+    os._exit(0)
 
 
 def finish(settings: Settings) -> None:

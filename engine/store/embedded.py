@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,17 +119,18 @@ def start(data_dir: Path) -> tuple[Embedded, bool]:
 
 def stop(embedded: Embedded) -> None:
     """Ask it to end, wait, then insist."""
-    if embedded.alive():
-        process = psutil.Process(embedded.pid)
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                process.send_signal(sign)
-                process.wait(timeout=STOP_SECONDS)
-                break
-            except psutil.NoSuchProcess:
-                break
-            except psutil.TimeoutExpired:
-                continue
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        if not embedded.alive():
+            break
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(embedded.pid).send_signal(sign)
+        # SecantusDB 0.7 notices the signal when a client comes, else only after two seconds.
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", embedded.port), timeout=1).close()
+        # Not psutil's wait(): it also waits for the process to be reaped, which may be up to a slow init.
+        deadline = time.monotonic() + STOP_SECONDS
+        while embedded.alive() and time.monotonic() < deadline:
+            time.sleep(0.02)
     _started[:] = [child for child in _started if child.poll() is None]
 
 
