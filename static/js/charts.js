@@ -69,7 +69,9 @@ export class Chart {
       scales: { x: { time: false, range: xRange }, y: { distr: this.log ? 3 : 1, range: this.log ? logRange : undefined } },
       axes: [
         { ...axis, label: this.xLabel, size: 28, labelSize: 18, labelGap: 0, values: whole },
-        { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => (tick === null || (this.log && !round(tick)) ? "" : loss(tick))) },
+        this.log
+          ? { ...axis, size: 64, splits: logTicks, filter: (_, ticks) => ticks, values: logLabels }
+          : { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : loss(tick))) },
       ],
       series: [{}, ...series.map((item) => ({ width: 2, spanGaps: true, points: { show: false }, ...item }))],
       plugins: [tip()],
@@ -81,10 +83,32 @@ export class Chart {
 const LEAST = 1e-14;
 const positive = (y) => (y === undefined ? undefined : y >= LEAST ? y : null);
 
-// Whether a number is one digit and a power of ten: 0.03, not 0.03914.
-function round(number) {
-  const digit = number / 10 ** Math.floor(Math.log10(number) + 1e-9);
-  return Math.abs(digit - Math.round(digit)) < 1e-6;
+// The ticks of a logarithmic axis: 1 to 9 of each power of ten, or the powers alone where there are many, or even
+// parts of a range too narrow for those. (uPlot's own never end for some ranges.)
+function logTicks(_, __, low, high) {
+  const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
+  const digits = last - first > 6 ? [1] : [1, 2, 3, 4, 5, 6, 7, 8, 9];
+  const ticks = [];
+  for (let power = first; power <= last; power += 1) {
+    for (const digit of digits) {
+      const tick = Number(`${digit}e${power}`);
+      if (tick >= low && tick <= high) ticks.push(tick);
+    }
+  }
+  if (ticks.length > 2) return ticks;
+  return [1, 2, 3, 4].map((part) => low + ((high - low) * part) / 5);
+}
+
+// Labels for about half a dozen of those ticks.
+function logLabels(_, ticks) {
+  const decades = Math.log10(ticks.at(-1) / ticks[0]);
+  const wanted = decades > 2.2 ? ["1"] : decades > 1 ? ["1", "2", "5"] : null;
+  const every = Math.ceil(decades / 6);
+  return ticks.map((tick) => {
+    const [digit, power] = tick.toExponential(0).split("e");
+    const chosen = wanted === null || (wanted.includes(digit) && (decades <= 6 || Number(power) % every === 0));
+    return chosen ? loss(tick) : "";
+  });
 }
 
 function xRange(_, low, high) {

@@ -124,7 +124,7 @@ def store(server: Server) -> Iterator[Store]:
 def faults(page: Page) -> Iterator[list[str]]:
     """What a page may not have: script errors, and anything the content-security policy had to stop."""
     found: list[str] = []
-    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("pageerror", lambda error: found.append(f"{error} {error.stack}"))
     page.on("console", lambda message: found.append(message.text) if "Content Security" in message.text else None)
     yield found
     assert found == []
