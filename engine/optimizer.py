@@ -96,6 +96,8 @@ class Optimizer:
             ClusterError: the processes cannot be kept running.
             LeaseLost: another optimizer owns the sweep.
         """
+        if self._best is not None:  # an earlier process may have died before the database knew of it
+            self._record_best(self._best)
         space = user = self._config.space()
         for index, (steps, count) in enumerate(self._config.stages):
             self._begin_stage(index, steps, count, space)
@@ -239,11 +241,12 @@ class Optimizer:
         if trial.loss is None or (before is not None and before.loss is not None and trial.loss >= before.loss):
             return None
         self._best = trial
-        self._recorder.set(
-            best={"number": trial.number, "stage": trial.stage, "loss": trial.loss, "params": trial.params}
-        )
+        self._record_best(trial)
         log.info("trial %d: best loss so far %.6g: %s", trial.number, trial.loss, describe(trial))
         return math.inf if before is None or before.loss is None else before.loss - trial.loss
+
+    def _record_best(self, best: Trial) -> None:
+        self._recorder.set(best={"number": best.number, "stage": best.stage, "loss": best.loss, "params": best.params})
 
     def _is_satisfied(self, improvement: float | None) -> bool:
         """Whether a new best improves so little that the stage may end."""

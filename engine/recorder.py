@@ -115,6 +115,11 @@ class Recorder:
             self._running.pop(trial.number, None)
             self._put(trial)
 
+    def recorded(self, trial: Trial) -> None:
+        """A trial that ended under an earlier process, whose end the database may not know."""
+        with self._lock:
+            self._put(trial)
+
     def stage_ended(self, index: int) -> None:
         """A stage is over; a resumed search does not take it up again."""
         self._journal.append({"stage_ended": index})

@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,9 @@ from engine.store.trials import from_document
 
 FINISH_SECONDS = 900.0
 """How long a finished sweep waits for a silent database before it leaves its end to the next process."""
+
+UNTOLD = timedelta(seconds=5)
+"""Trials that ended so long before the newest event of a trial, or later, are told again by the next process."""
 
 log = logging.getLogger("nhop.sweep")
 
@@ -167,6 +170,7 @@ def _optimize(
         if known:
             log.info("resumed: %d trials are already recorded", len(known))
             recorder.restore_metrics(_metrics(known))
+            _tell_again(store, recorder, known)
         optimizer = Optimizer(sweep_id, config, cluster, recorder, clock, known, ended, on_result)
         best = optimizer.run().best
         log.info("best loss %.6g, trial %d", best.loss, best.number)
@@ -182,7 +186,7 @@ def _optimize(
 
 def _known(store: Store, sweep_id: str, journal: Journal) -> tuple[list[Trial], set[int]]:
     """The trials and ended stages that earlier processes have recorded: the journal's, then the database's."""
-    documents = {document["number"]: document for document in store.trials.of_sweep(sweep_id, curves=True)}
+    documents = {document["number"]: document for document in store.trials.of_sweep(sweep_id, curves=True, limit=0)}
     ended = set()
     for record in journal.records:
         if "trial" in record:
@@ -190,6 +194,17 @@ def _known(store: Store, sweep_id: str, journal: Journal) -> tuple[list[Trial], 
         elif "stage_ended" in record:
             ended.add(record["stage_ended"])
     return [from_document(document) for document in documents.values()], ended
+
+
+def _tell_again(store: Store, recorder: Recorder, known: list[Trial]) -> None:
+    """Record once more what earlier processes had on this machine's disk when they died, but perhaps nowhere else."""
+    sweep_id = recorder.sweep["_id"]
+    stored = {document["number"]: document["state"] for document in store.trials.of_sweep(sweep_id, limit=0)}
+    told = store.events.newest(sweep_id, EventType.TRIAL, 1)
+    since = told[0].at - UNTOLD if told else None
+    for trial in known:
+        if trial.finished and (stored.get(trial.number) != trial.state or since is None or trial.finished > since):
+            recorder.recorded(trial)
 
 
 def _metrics(known: list[Trial]) -> dict[str, dict[str, Any]]:

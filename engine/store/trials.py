@@ -38,7 +38,7 @@ class Trials:
             raise LeaseLost(f"trial {document['_id']} was written by a newer optimizer") from None
 
     def of_sweep(self, sweep_id: str, curves: bool = False, after: int = 0, limit: int = 10_000) -> list[Document]:
-        """The trials of a sweep by number, those above *after*; curves only when asked for."""
+        """The trials of a sweep by number, those above *after*; curves only when asked for; *limit* 0 is none."""
         hidden = {} if curves else {"curve": 0, "attempts": 0}
         with answered():
             cursor = self._collection.find({"sweep_id": sweep_id, "number": {"$gt": after}}, hidden or None)
