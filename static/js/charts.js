@@ -102,7 +102,7 @@ function logTicks(_, __, low, high) {
 // Labels for about half a dozen of those ticks.
 function logLabels(_, ticks) {
   const decades = Math.log10(ticks.at(-1) / ticks[0]);
-  const wanted = decades > 2.2 ? ["1"] : decades > 1 ? ["1", "2", "5"] : null;
+  const wanted = decades > 2.2 ? ["1"] : decades > 0.8 ? ["1", "2", "5"] : decades > 0.4 ? ["1", "2", "3", "5", "7"] : null;
   const every = Math.ceil(decades / 6);
   return ticks.map((tick) => {
     const [digit, power] = tick.toExponential(0).split("e");

@@ -107,7 +107,7 @@ const draw = {
       sweep.machine && `on ${sweep.machine}`,
       sweep.restarts > 0 && `restarted ${sweep.restarts} time${sweep.restarts === 1 ? "" : "s"}`,
     ].filter(Boolean).join(" · ");
-    const stage = currentStage();
+    const stage = sweep.state === "QUEUED" ? null : currentStage();
     find("stage").replaceChildren(...(stage === null ? [dash] : big(stage + 1, `of ${state.stages.length}`)));
     find("trials-done").replaceChildren(
       ...big(count(progress.done ?? 0), `of ${count(progress.total)}${progress.failed ? ` · ${count(progress.failed)} failed` : ""}`),
@@ -165,11 +165,12 @@ const draw = {
   trials() {
     const numbers = [...state.trials.keys()].sort((a, b) => b - a);
     find("trials-empty").hidden = numbers.length > 0;
+    find("trial-rows").parentElement.hidden = numbers.length === 0;
     const shown = numbers.slice(0, state.rows);
     const place = find("trial-rows");
     const rows = shown.map(trialRow);
     if (rows.length !== place.children.length || rows.some((row, index) => place.children[index] !== row)) place.replaceChildren(...rows);
-    find("trials-shown").textContent = numbers.length > shown.length ? `the newest ${count(shown.length)} of ${count(numbers.length)}` : "newest first";
+    find("trials-shown").textContent = numbers.length === 0 ? "" : numbers.length > shown.length ? `the newest ${count(shown.length)} of ${count(numbers.length)}` : "newest first";
     find("more-trials").hidden = numbers.length <= shown.length;
   },
 
@@ -317,7 +318,7 @@ function trialRow(number) {
     element("td", { class: "num" }, loss(trial.train_loss)),
     element("td", { class: "num" }, loss(trial.val_loss)),
     element("td", { class: "num" }, duration(trial.seconds)),
-    element("td", {}, trial.worker ?? dash),
+    element("td", { class: "num" }, (trial.worker ?? dash).replace("worker_", "")),
   );
   rowsByNumber.set(number, { key, row });
   return row;
@@ -339,7 +340,7 @@ function process(item) {
     {},
     element("span", { class: "process-name" }, name),
     element("span", { class: "process-where" }, [item.address, item.pid && `pid ${item.pid}`].filter(Boolean).join(" · ")),
-    badge(item.state),
+    badge(item.state, item.state === "stopped" ? "ended" : item.state),
     item.detail ? element("span", { class: "process-detail" }, item.detail) : null,
   );
 }

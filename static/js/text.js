@@ -60,8 +60,8 @@ export function capital(text) {
   return lower.charAt(0).toUpperCase() + lower.slice(1);
 }
 
-export function badge(state) {
-  return element("span", { class: `state state-${String(state).toLowerCase()}` }, capital(state));
+export function badge(state, look = state) {
+  return element("span", { class: `state state-${String(look).toLowerCase()}` }, capital(state));
 }
 
 export function time(iso) {
