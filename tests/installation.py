@@ -25,6 +25,7 @@ SMALL = {
     "data_instances": 500,
     "batch_size": [20, 60],
     "hidden_layers": [2, 3],
+    "activation": ["relu"],
     "opt_tolerance": 0,
     "ps_hosts": "localhost:2223",
     "worker_hosts": "localhost:2225,localhost:2226",

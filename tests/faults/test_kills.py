@@ -1,0 +1,200 @@
+"""Any process may be killed at any time: no finished trial is lost, none is trained again."""
+
+from __future__ import annotations
+
+import json
+import signal
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from engine.config import parse
+from engine.events import EventType
+from engine.samplers import RandomSampler
+from engine.store import embedded
+from tests.installation import SMALL, Installation, family, installation, kill, wait_gone
+from tests.waiting import wait_until
+
+STAGES = [[300, 12], [200, 3]]
+TOTAL = 15
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Installation]:
+    with installation(tmp_path) as made:
+        yield made
+
+
+def journal_of(place: Installation, sweep_id: str) -> Path:
+    return place.data_dir / "sweeps" / sweep_id / "journal"
+
+
+def completions(place: Installation, sweep_id: str) -> list[int]:
+    """The number of every completion that the journal has, in order."""
+    records = [json.loads(line.partition(b" ")[2]) for line in journal_of(place, sweep_id).read_bytes().splitlines()]
+    return [record["trial"]["number"] for record in records
+            if "trial" in record and record["trial"]["state"] == "COMPLETED"]  # fmt: skip
+
+
+def check_complete(place: Installation, sweep_id: str, before: list[dict[str, Any]]) -> None:
+    """The sweep is whole, and the trials of *before* are as they were."""
+    sweep = place.wait_ended(sweep_id, 90)
+    assert (sweep["state"], sweep["error"]) == ("COMPLETED", None)
+    trials = {trial["number"]: trial for trial in place.trials(sweep_id)}
+    assert list(trials) == list(range(1, TOTAL + 1))
+    assert {trial["state"] for trial in trials.values()} == {"COMPLETED"}
+    for trial in before:
+        again = {**trials[trial["number"]], "fence": trial["fence"]}
+        assert again == trial, "a finished trial was touched"
+    expected = RandomSampler(parse(SMALL).space(), 7, 1).suggest(12)
+    assert [trials[number]["params"] for number in range(1, 13)] == expected
+    assert sweep["progress"]["done"] == TOTAL
+    events = place.store.events.after(sweep_id, 0, limit=10_000)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    told = {event.data["number"] for event in events
+            if event.type is EventType.TRIAL and event.data["state"] == "COMPLETED"}  # fmt: skip
+    assert told == set(trials)
+    run = place.run(sweep_id)
+    assert (run["status"], run["result"]) == ("COMPLETED", sweep["best"]["loss"])
+    metrics = {metric["name"]: metric for metric in place.store.runs.metrics(run["_id"])}
+    assert sorted(metrics["loss"]["steps"]) == list(trials)
+
+
+def test_a_killed_optimizer_is_replaced_and_its_finished_trials_are_not_run_again(place: Installation) -> None:
+    place.start_daemon()
+    sweep_id = place.create(opt_stages=STAGES)
+    place.wait_trials(sweep_id, 4)
+    optimizer = place.optimizer(sweep_id)
+    processes = family(optimizer)
+    assert len(processes) >= 5, "zygote, parameter server and workers were expected"
+    kill(optimizer)
+    wait_gone(processes)
+    before = [trial for trial in place.trials(sweep_id) if trial["state"] == "COMPLETED"]
+    check_complete(place, sweep_id, before)
+    sweep = place.sweep(sweep_id)
+    assert sweep["lease"]["fence"] == 2
+    assert sweep["restarts"] == 1
+    done = completions(place, sweep_id)
+    assert sorted(done) == list(range(1, TOTAL + 1)), "a trial completed twice"
+
+
+def test_a_killed_daemon_takes_its_optimizers_along_and_the_next_one_resumes(place: Installation) -> None:
+    daemon = place.start_daemon()
+    sweep_id = place.create(opt_stages=STAGES)
+    place.wait_trials(sweep_id, 3)
+    processes = family(psutil.Process(daemon.pid))
+    daemon.kill()
+    daemon.wait()
+    wait_gone(processes)
+    before = [trial for trial in place.trials(sweep_id) if trial["state"] == "COMPLETED"]
+    _run_out(place, sweep_id)
+    place.start_daemon()
+    check_complete(place, sweep_id, before)
+    assert sorted(completions(place, sweep_id)) == list(range(1, TOTAL + 1))
+
+
+def _run_out(place: Installation, sweep_id: str) -> None:
+    """Let the lease of a sweep run out, without the wait."""
+    place.store.database["sweeps"].update_one({"_id": sweep_id}, {"$set": {"lease.until": datetime.now(UTC)}})
+
+
+def test_a_database_that_dies_for_seconds_costs_the_sweep_nothing(place: Installation) -> None:
+    place.start_daemon()
+    sweep_id = place.create(opt_stages=STAGES)
+    place.wait_trials(sweep_id, 2)
+    before = [trial for trial in place.trials(sweep_id) if trial["state"] == "COMPLETED"]
+    done = len(completions(place, sweep_id))
+    kill(psutil.Process(place.database.pid))
+    wait_gone([psutil.Process(place.database.pid)] if psutil.pid_exists(place.database.pid) else [])
+    wait_until(lambda: len(completions(place, sweep_id)) > done, 20, "a trial that completes without the database")
+    again, started = embedded.start(place.data_dir)
+    assert started
+    assert again.port == place.database.port
+    check_complete(place, sweep_id, before)
+    assert place.sweep(sweep_id)["lease"]["fence"] == 1, "the optimizer did not live through it"
+    assert sorted(completions(place, sweep_id)) == list(range(1, TOTAL + 1))
+
+
+def test_a_database_that_hangs_for_seconds_costs_the_sweep_nothing(place: Installation) -> None:
+    place.start_daemon()
+    sweep_id = place.create(opt_stages=STAGES)
+    place.wait_trials(sweep_id, 2)
+    before = [trial for trial in place.trials(sweep_id) if trial["state"] == "COMPLETED"]
+    done = len(completions(place, sweep_id))
+    database = psutil.Process(place.database.pid)
+    database.send_signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: len(completions(place, sweep_id)) > done, 20, "a trial that completes without the database")
+    finally:
+        database.send_signal(signal.SIGCONT)
+    check_complete(place, sweep_id, before)
+    assert sorted(completions(place, sweep_id)) == list(range(1, TOTAL + 1))
+
+
+def test_a_journal_torn_in_the_middle_is_mended_from_the_database(place: Installation) -> None:
+    daemon = place.start_daemon()
+    sweep_id = place.create(opt_stages=STAGES)
+    place.wait_trials(sweep_id, 5)
+    daemon.terminate()
+    daemon.wait(timeout=30)
+    before = [trial for trial in place.trials(sweep_id) if trial["state"] == "COMPLETED"]
+    path = journal_of(place, sweep_id)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(bytes(content))
+    place.start_daemon()
+    check_complete(place, sweep_id, before)
+
+
+def test_results_that_only_the_journal_has_are_not_trained_again(place: Installation) -> None:
+    """As when the database was lost, or restored from an older copy."""
+    daemon = place.start_daemon()
+    sweep_id = place.create(opt_stages=STAGES)
+    place.wait_trials(sweep_id, 5)
+    daemon.terminate()
+    daemon.wait(timeout=30)
+    before = [trial for trial in place.trials(sweep_id) if trial["state"] == "COMPLETED"]
+    place.store.database["trials"].delete_many({"sweep_id": sweep_id})
+    _keep_only_the_latest(journal_of(place, sweep_id))
+    latest = max(before, key=lambda trial: trial["finished"])
+    place.start_daemon()
+    sweep = place.wait_ended(sweep_id, 90)
+    assert (sweep["state"], sweep["error"]) == ("COMPLETED", None)
+    done = completions(place, sweep_id)
+    assert sorted(done) == list(range(1, TOTAL + 1)), "a trial is missing, or was trained twice"
+    assert done[0] == latest["number"]
+    trials = {trial["number"]: trial for trial in place.trials(sweep_id)}
+    assert list(trials) == list(range(1, TOTAL + 1)), "the database was not given what only the journal had"
+    assert trials[latest["number"]]["finished"] == latest["finished"]
+
+
+def _keep_only_the_latest(path: Path) -> None:
+    """Leave the last completed trial alone in a journal."""
+    lines = [line for line in path.read_bytes().splitlines(keepends=True) if b'"COMPLETED"' in line]
+    assert lines[-1].startswith(b"%08x" % zlib.crc32(lines[-1].rstrip(b"\n").partition(b" ")[2]))
+    path.write_bytes(lines[-1])
+
+
+def test_a_killed_worker_costs_one_attempt_and_no_more(place: Installation) -> None:
+    place.start_daemon()
+    sweep_id = place.create(opt_stages=[[20_000, 3]], train_tolerance=0)
+
+    def at_work() -> int | None:
+        processes = place.sweep(sweep_id).get("processes") or {}
+        worker = processes.get("worker_0") or {}
+        return worker.get("pid") if worker.get("state") == "training" else None
+
+    pid = wait_until(at_work, 30, "worker 0 at work")
+    kill(psutil.Process(pid))
+    sweep = place.wait_ended(sweep_id, 90)
+    assert (sweep["state"], sweep["lease"]["fence"]) == ("COMPLETED", 1)
+    trials = place.trials(sweep_id)
+    assert [trial["state"] for trial in trials] == ["COMPLETED"] * 3
+    (again,) = [trial for trial in trials if trial["attempt"] == 2]
+    assert [item["error"] for item in again["attempts"]] == ["worker_0 ended with signal SIGKILL"]
+    assert sweep["processes"]["worker_0"]["restarts"] == 1
