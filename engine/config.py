@@ -202,16 +202,15 @@ class SweepConfig(BaseModel):
     )
     running_stage: int = _key(0, "stages", "Running stage", "Shown while the sweep runs; not to be set.", ge=0, le=0)
 
-    parallelism: Literal["trials", "async"] = _key(
+    parallelism: Literal["trials", "async", "sync"] = _key(
         "trials",
         "cluster",
         "Parallelism",
         "trials: every worker trains its own trials, best for small networks. async: all workers train one trial "
-        "together, its variables on the parameter servers.",
+        "together, its variables on the parameter servers, each with mini-batches of its own. sync: each takes its "
+        "share of one mini-batch, and their sum is applied.",
     )
-    sync_replicas: bool = _key(
-        False, "cluster", "Synchronous replicas", "Aggregate the gradients of all workers before they are applied."
-    )
+    sync_replicas: bool = _key(False, "cluster", "Synchronous replicas", "The same as parallelism: sync.")
     ps_hosts: str = _key(
         "localhost:2223,localhost:2224",
         "cluster",
@@ -326,6 +325,11 @@ class SweepConfig(BaseModel):
     def workers(self) -> list[str]:
         """The host:port of each worker."""
         return split_hosts(self.worker_hosts)
+
+    @property
+    def mode(self) -> str:
+        """How the workers are used: trials, async or sync."""
+        return "sync" if self.sync_replicas else self.parallelism
 
     @property
     def stages(self) -> list[tuple[int, int]]:
@@ -458,10 +462,6 @@ def _across(config: SweepConfig) -> list[Problem]:
             Problem(
                 "validation_fraction", "together with test_fraction at most 0.9, so that something is left to train on"
             )
-        )
-    if config.sync_replicas:
-        problems.append(
-            Problem("sync_replicas", "synchronous training is not available yet; set it to false (parallelism: async)")
         )
     if config.nn_model == "Custom":
         problems.append(Problem("nn_model", "custom models are not available yet; use Regressor"))

@@ -15,7 +15,7 @@ import tensorflow as tf
 from engine.cluster.channel import Channel, Message
 from engine.cluster.spec import CHIEF, PS, WORKER
 from engine.data import Parts
-from engine.training.distributed import AsyncTrainer
+from engine.training.distributed import TRAINERS
 from engine.training.job import Job
 from engine.training.local import LocalTrainer
 
@@ -70,7 +70,7 @@ def chief(message: Message, channel: Channel) -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(2)
-    trainer = AsyncTrainer(Parts.load(Path(message["data"])), message["jobs"])
+    trainer = TRAINERS[message["parallelism"]](Parts.load(Path(message["data"])), message["jobs"])
     channel.send({"ready": True})
     _train_all(trainer.train, channel)
 

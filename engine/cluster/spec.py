@@ -44,7 +44,7 @@ class ClusterPlan:
 
     @staticmethod
     def of(config: SweepConfig) -> ClusterPlan:
-        return ClusterPlan(tuple(config.ps), tuple(config.workers), config.parallelism, config.num_gpus)
+        return ClusterPlan(tuple(config.ps), tuple(config.workers), config.mode, config.num_gpus)
 
     @property
     def servers(self) -> list[Member]:

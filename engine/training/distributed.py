@@ -1,13 +1,18 @@
-"""Training one trial on the whole cluster, asynchronously: variables on the parameter servers, workers apply
-their gradients as they come (Dean et al., *Large Scale Distributed Deep Networks*, 2012).
+"""Training one trial on the whole cluster: variables on the parameter servers, gradients from all workers.
 
 The flat parameter vector is cut into one shard for each parameter server, with the optimizer's slots beside it;
 the update of a shard is computed where the shard lies. The variables are made once, as large as the largest
 network so far, and used by every trial.
+
+Asynchronously (Dean et al., *Large Scale Distributed Deep Networks*, 2012) each worker draws mini-batches of its own
+and applies its gradients as they come. Synchronously (Chen et al., *Revisiting Distributed Synchronous SGD*, 2016)
+each worker takes its share of one mini-batch, and the sum of all shares is applied: the same as one process with the
+whole mini-batch, up to the order of additions.
 """
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -21,37 +26,59 @@ from engine.models.regressor import Architecture
 from engine.training import update
 from engine.training.job import Job, Progress
 from engine.training.pace import Pace
-from engine.training.regression import gradient, sample, signature, squared_error, unpack
+from engine.training.regression import (
+    STILL_STEPS,
+    gradient,
+    sample,
+    signature,
+    smoothed,
+    squared_error,
+    unpack,
+)
 from engine.training.update import RULES, Rule
 
 CLOSURE_STEPS = 20
 """Steps a worker does for each call from the chief."""
 GROWTH = 2
+"""How much larger than needed the variables are made, so that a larger network seldom needs new ones."""
+
+Shard = tuple[Any, Any, Any]
+"""A part of the parameters, and its two slots m and v."""
+Fixed = tuple[Any, ...]
+"""What stays the same through a trial: sizes, shapes, rule, batch, seed."""
 
 
-class AsyncTrainer:
-    """The chief's side: schedules closures of a few steps on whichever worker is free."""
+def _free_port() -> int:
+    """A port for the chief: workers fetch from it what it computed for them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class ClusterTrainer:
+    """The chief's side, whichever way the workers are used."""
 
     def __init__(self, data: Parts, jobs: Mapping[str, Sequence[str]]) -> None:
         self._data = data
         self._servers = len(jobs["ps"])
         self._workers = len(jobs["worker"])
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-            tf.train.ClusterSpec({**jobs, "chief": ["localhost:0"]}), rpc_layer="grpc"
+            tf.train.ClusterSpec({**jobs, "chief": [f"localhost:{_free_port()}"]}), rpc_layer="grpc"
         )
         self._strategy = tf.distribute.ParameterServerStrategy(resolver)
-        self._coordinator = tf.distribute.coordinator.ClusterCoordinator(self._strategy)
-        self._shards: list[tuple[Any, Any, Any]] = []
+        self._shards: list[Shard] = []
         self._shard_size = 0
-        self._closures: dict[tuple[int, str], Any] = {}
+        self._traced: dict[tuple[int, str], Any] = {}
         self._validations: dict[tuple[int, str], Any] = {}
 
     def train(self, job: Job) -> Iterator[Progress]:
-        """Train *job*, reporting at every round of closures; stop by not asking for more."""
+        """Train *job*, reporting after every round of steps; stop by not asking for more."""
         network = job.architecture
         rule = RULES[str(job.params["train_optimizer"])]
         self._begin(network.initial(job.seed, job.weight_init), rule)
-        closure = self._closure(network)
+        key = (network.layers, network.activation)
+        if key not in self._traced:
+            self._traced[key] = self._trace(*key)
         fixed = (
             network.sizes,
             network.shapes,
@@ -61,29 +88,34 @@ class AsyncTrainer:
         )
         scale = self._data.target_scale**2
         pace = Pace()
-        step = 0
+        step, smooth, still = 0, np.float32(-1), 0
         while step < job.steps:
             begun = time.monotonic()
             stop = step + pace.next(job.steps - step)
-            totals = [
-                self._coordinator.schedule(
-                    closure, args=(np.int32(first), np.int32(min(CLOSURE_STEPS, stop - first)), *fixed)
-                )
-                for first in range(step, stop, CLOSURE_STEPS)
-            ]
-            self._coordinator.join()
-            train = sum(float(total.fetch()) for total in totals) / (stop - step)
-            val = float(self._validate(network))
+            losses = self._steps(self._traced[key], step, stop, fixed)
+            smooth, still = smoothed(losses, smooth, still, job.tolerance)
             pace.took(stop - step, time.monotonic() - begun)
             step = stop
-            yield Progress(step, train * scale, val * scale, step >= job.steps)
+            done = step >= job.steps or still >= STILL_STEPS
+            val = float(self._validate(network))
+            yield Progress(step, float(np.mean(losses)) * scale, val * scale, done)
+            if done:
+                return
+
+    def _trace(self, layers: int, activation: str) -> Any:
+        """The traced function that does some steps of networks of this depth."""
+        raise NotImplementedError
+
+    def _steps(self, traced: Any, step: int, stop: int, fixed: Fixed) -> NDArray[np.float32]:
+        """Do steps *step* to *stop*; returns the training loss of each, [stop - step]."""
+        raise NotImplementedError
 
     def _begin(self, flat: NDArray[np.float32], rule: Rule) -> None:
         """Set the variables to the start of a trial, making them anew where they are too small."""
         size = -(-len(flat) // self._servers)
         if size > self._shard_size:
             self._shard_size = size * GROWTH
-            self._closures.clear()
+            self._traced.clear()
             with self._strategy.scope():
                 self._shards = [self._make_shard() for _ in range(self._servers)]
         padded = np.zeros(self._shard_size * self._servers, dtype=np.float32)
@@ -93,55 +125,34 @@ class AsyncTrainer:
             m.assign(np.zeros_like(part))
             v.assign(np.full_like(part, rule.start_v))
 
-    def _make_shard(self) -> tuple[Any, Any, Any]:
+    def _make_shard(self) -> Shard:
         """One shard of the parameters and its two slots, all on the parameter server whose turn it is."""
         w = tf.Variable(tf.zeros([self._shard_size]), trainable=False)
         with self._strategy.extended.colocate_vars_with(w):
             slots = [tf.Variable(tf.zeros([self._shard_size]), trainable=False) for _ in range(2)]
         return w, slots[0], slots[1]
 
-    def _closure(self, network: Architecture) -> Any:
-        key = (network.layers, network.activation)
-        if key not in self._closures:
-            self._closures[key] = self._trace(*key)
-        return self._closures[key]
+    def _read(self, used: Any) -> Any:
+        """The parameters as they are on the parameter servers, flat; the first *used* of them."""
+        return tf.concat([w.read_value() for w, _, _ in self._shards], 0)[:used]
 
-    def _trace(self, layers: int, activation: str) -> Any:
-        shards = self._shards
+    def _apply(self, rule: Any, step: Any, slope: Any, used: Any) -> list[Any]:
+        """The operations that apply a gradient, each shard's where the shard lies."""
         width = self._shard_size * self._servers
-        data = self._data
+        applied = []
+        parts = tf.split(tf.pad(slope, [[0, width - used]]), self._servers)
+        for part, (w, m, v) in zip(parts, self._shards, strict=True):
+            with tf.device(w.device):
+                new = update.apply(rule, step, w.read_value(), m.read_value(), v.read_value(), part)
+                applied += [variable.assign(value) for variable, value in zip((w, m, v), new, strict=True)]
+        return applied
+
+    def _signature(self, layers: int) -> list[Any]:
+        """(first, count, sizes, shapes, rule, batch, seed)"""
         whole: Any = ([], tf.int32)
-
-        @tf.function(
-            autograph=False,
-            input_signature=signature(
-                whole, whole, ([2 * layers], tf.int32), ([layers, 2], tf.int32), ([7], tf.float32), whole, whole
-            ),
+        return signature(
+            whole, whole, ([2 * layers], tf.int32), ([layers, 2], tf.int32), ([7], tf.float32), whole, whole
         )
-        def closure(first, count, sizes, shapes, rule, batch, seed):  # type: ignore[no-untyped-def]
-            x_train, y_train = tf.constant(data.x_train), tf.constant(data.y_train)
-            used = tf.reduce_sum(sizes)
-
-            def body(step, total):  # type: ignore[no-untyped-def]
-                flat = tf.concat([w.read_value() for w, _, _ in shards], 0)[:used]
-                x, y = sample(x_train, y_train, batch, seed, step)
-                loss, slope = gradient(flat, sizes, shapes, layers, activation, x, y)
-                slope = tf.split(tf.pad(slope, [[0, width - used]]), len(shards))
-                applied = []
-                for part, (w, m, v) in zip(slope, shards, strict=True):
-                    with tf.device(w.device):
-                        new_w, new_m, new_v = update.apply(rule, step, w.read_value(), m.read_value(),
-                                                           v.read_value(), part)  # fmt: skip
-                        applied += [w.assign(new_w), m.assign(new_m), v.assign(new_v)]
-                with tf.control_dependencies(applied):
-                    return step + 1, total + loss
-
-            _, total = tf.while_loop(
-                lambda step, _: step < first + count, body, (first, tf.constant(0.0)), parallel_iterations=1
-            )
-            return total
-
-        return closure
 
     def _validate(self, network: Architecture) -> Any:
         """The loss on the validation part with the parameters as they are now, computed here."""
@@ -160,3 +171,95 @@ class AsyncTrainer:
             self._validations[key] = validate
         flat = np.concatenate([w.numpy() for w, _, _ in self._shards])[: int(network.sizes.sum())]
         return self._validations[key](flat, network.sizes, network.shapes)
+
+
+class AsyncTrainer(ClusterTrainer):
+    """Closures of a few steps on whichever worker is free."""
+
+    def __init__(self, data: Parts, jobs: Mapping[str, Sequence[str]]) -> None:
+        super().__init__(data, jobs)
+        self._coordinator = tf.distribute.coordinator.ClusterCoordinator(self._strategy)
+
+    def _steps(self, traced: Any, step: int, stop: int, fixed: Fixed) -> NDArray[np.float32]:
+        closures = [
+            self._coordinator.schedule(
+                traced, args=(np.int32(first), np.int32(min(CLOSURE_STEPS, stop - first)), *fixed)
+            )
+            for first in range(step, stop, CLOSURE_STEPS)
+        ]
+        self._coordinator.join()
+        return np.concatenate([closure.fetch() for closure in closures])
+
+    def _trace(self, layers: int, activation: str) -> Any:
+        data = self._data
+
+        @tf.function(autograph=False, input_signature=self._signature(layers))
+        def closure(first, count, sizes, shapes, rule, batch, seed):  # type: ignore[no-untyped-def]
+            x_train, y_train = tf.constant(data.x_train), tf.constant(data.y_train)
+            used = tf.reduce_sum(sizes)
+
+            def body(step, losses):  # type: ignore[no-untyped-def]
+                x, y = sample(x_train, y_train, batch, seed, step)
+                loss, slope = gradient(self._read(used), sizes, shapes, layers, activation, x, y)
+                with tf.control_dependencies(self._apply(rule, step, slope, used)):
+                    return step + 1, losses.write(step - first, loss)
+
+            losses = tf.TensorArray(tf.float32, size=count)
+            _, losses = tf.while_loop(
+                lambda step, _: step < first + count, body, (first, losses), parallel_iterations=1
+            )
+            return losses.stack()
+
+        return closure
+
+
+class SyncTrainer(ClusterTrainer):
+    """Every step on all workers, each with its share of the mini-batch."""
+
+    def _steps(self, traced: Any, step: int, stop: int, fixed: Fixed) -> NDArray[np.float32]:
+        parts = [
+            traced(np.int32(first), np.int32(min(CLOSURE_STEPS, stop - first)), *fixed).numpy()
+            for first in range(step, stop, CLOSURE_STEPS)
+        ]
+        return np.concatenate(parts)
+
+    def _trace(self, layers: int, activation: str) -> Any:
+        data, workers = self._data, self._workers
+
+        @tf.function(autograph=False, input_signature=self._signature(layers))
+        def steps(first, count, sizes, shapes, rule, batch, seed):  # type: ignore[no-untyped-def]
+            used = tf.reduce_sum(sizes)
+
+            def share(worker: int, step: Any) -> tuple[Any, Any]:
+                """The loss and gradient of one worker's rows of the mini-batch, as parts of the whole batch's."""
+                with tf.device(f"/job:worker/task:{worker}"):
+                    x, y = sample(tf.constant(data.x_train), tf.constant(data.y_train), batch, seed, step)
+                    rows = slice(batch * worker // workers, batch * (worker + 1) // workers)
+                    return gradient(
+                        self._read(used),
+                        sizes,
+                        shapes,
+                        layers,
+                        activation,
+                        x[rows],
+                        y[rows],
+                        tf.cast(batch, tf.float32),
+                    )
+
+            def body(step, losses):  # type: ignore[no-untyped-def]
+                shares = [share(worker, step) for worker in range(workers)]
+                loss = tf.add_n([part for part, _ in shares])
+                slope = tf.add_n([part for _, part in shares])
+                with tf.control_dependencies(self._apply(rule, step, slope, used)):
+                    return step + 1, losses.write(step - first, loss)
+
+            losses = tf.TensorArray(tf.float32, size=count)
+            _, losses = tf.while_loop(
+                lambda step, _: step < first + count, body, (first, losses), parallel_iterations=1
+            )
+            return losses.stack()
+
+        return steps
+
+
+TRAINERS = {"async": AsyncTrainer, "sync": SyncTrainer}

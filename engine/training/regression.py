@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from engine.data import Parts
 from engine.training import update
@@ -40,27 +42,38 @@ def forward(parts: list[Any], x: Any, activation: str) -> Any:
     return hidden
 
 
-def squared_error(parts: list[Any], x: Any, y: Any, activation: str) -> Any:
-    """The mean squared error over rows *x* [batch, inputs], *y* [batch, 1]; a scalar."""
-    return tf.reduce_mean(tf.square(forward(parts, x, activation) - tf.transpose(y)))
+def squared_error(parts: list[Any], x: Any, y: Any, activation: str, of: Any = None) -> Any:
+    """The squared error of rows *x* [batch, inputs], *y* [batch, 1], divided by *of* rows (these); a scalar."""
+    errors = tf.square(forward(parts, x, activation) - tf.transpose(y))
+    return tf.reduce_mean(errors) if of is None else tf.reduce_sum(errors) / of
 
 
-def sample(x: Any, y: Any, batch: Any, seed: Any, step: Any, stream: Any = 0) -> tuple[Any, Any]:
-    """A mini-batch drawn with replacement: a function of (seed, step, stream) alone."""
-    rows = tf.random.stateless_uniform(
-        [batch], seed=tf.stack([seed, step * 64 + stream]), maxval=x.shape[0], dtype=tf.int32
-    )
+def sample(x: Any, y: Any, batch: Any, seed: Any, step: Any) -> tuple[Any, Any]:
+    """A mini-batch drawn with replacement: a function of (seed, step) alone."""
+    rows = tf.random.stateless_uniform([batch], seed=tf.stack([seed, step]), maxval=x.shape[0], dtype=tf.int32)
     return tf.gather(x, rows), tf.gather(y, rows)
 
 
-def gradient(flat: Any, sizes: Any, shapes: Any, layers: int, activation: str, x: Any, y: Any) -> tuple[Any, Any]:
-    """The mini-batch's mean squared error and its gradient, flat."""
+def gradient(
+    flat: Any, sizes: Any, shapes: Any, layers: int, activation: str, x: Any, y: Any, of: Any = None
+) -> tuple[Any, Any]:
+    """The `squared_error` of a mini-batch and its gradient, flat."""
     parts = unpack(flat, sizes, shapes, layers)
     with tf.GradientTape() as tape:
         tape.watch(parts)
-        loss = squared_error(parts, x, y, activation)
+        loss = squared_error(parts, x, y, activation, of)
     gradients = tape.gradient(loss, parts)
     return loss, tf.concat([tf.reshape(part, [-1]) for part in gradients], 0)
+
+
+def smoothed(losses: NDArray[np.float32], smooth: np.float32, still: int, tolerance: float) -> tuple[np.float32, int]:
+    """The smoothed loss after *losses*, and the steps in a row in which it stood still; as in `Chunks`."""
+    for loss in losses:
+        before, smooth = smooth, loss if smooth < 0 else smooth + np.float32(SMOOTHING) * (loss - smooth)
+        still = still + 1 if abs(smooth - before) <= tolerance else 0
+        if still >= STILL_STEPS:
+            break
+    return smooth, still
 
 
 def signature(*shapes_and_types: tuple[Any, Any]) -> list[Any]:

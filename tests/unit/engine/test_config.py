@@ -288,7 +288,6 @@ def test_more_hosts_than_anyone_has_are_refused() -> None:
     ("values", "key"),
     [
         ({"validation_fraction": 0.5, "test_fraction": 0.45}, "validation_fraction"),
-        ({"sync_replicas": True}, "sync_replicas"),
         ({"nn_model": "Custom"}, "nn_model"),
         ({"nn_dimensions": [4, 2]}, "nn_dimensions"),
         ({"hidden_layers": [1, 101]}, "hidden_layers"),
@@ -303,11 +302,16 @@ def test_a_problem_that_only_several_keys_show_is_refused(values: dict[str, Any]
 
 
 def test_several_cross_key_problems_are_reported_together() -> None:
-    assert set(problems_of({"sync_replicas": True, "nn_dimensions": [4, 2], "unknown_thing": 1})) == {
-        "sync_replicas",
-        "nn_dimensions",
+    assert set(problems_of({"nn_model": "Custom", "hidden_layers": [1, 101], "unknown_thing": 1})) == {
+        "nn_model",
+        "hidden_layers",
         "unknown_thing",
     }
+
+
+def test_sync_replicas_means_synchronous_training_as_in_the_reference() -> None:
+    assert parse({"sync_replicas": True}).mode == "sync"
+    assert parse({"parallelism": "async"}).mode == "async"
 
 
 def test_a_configuration_survives_the_way_through_the_database() -> None:
