@@ -1,0 +1,225 @@
+"""The cluster: real processes, forked from a real zygote, training real trials."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from engine.cluster.cluster import Broken, Cluster, Happening, Reached
+from engine.cluster.spec import ClusterPlan
+from engine.config import parse
+from engine.data import prepare
+from engine.settings import ROOT
+from engine.training.job import Job
+from tests.installation import wait_gone
+from tests.waiting import wait_until
+
+PORTS = range(2223, 2229)
+TRIALS = {"ps_hosts": "localhost:2223", "worker_hosts": "localhost:2224,localhost:2225"}
+ASYNC = {
+    "ps_hosts": "localhost:2223,localhost:2224",
+    "worker_hosts": "localhost:2225,localhost:2226",
+    "parallelism": "async",
+}
+
+
+class Driver:
+    """A started cluster, driven as the optimizer does it."""
+
+    def __init__(self, folder: Path, private: bool = True, **values: str) -> None:
+        self.told: list[dict[str, Any]] = []
+        self.log_dir = folder / "logs"
+        self.log_dir.mkdir()
+        config = parse({"data_instances": 400, **values})
+        prepare(config).save(folder / "data.npz")
+        self.cluster = Cluster(ClusterPlan.of(config), folder / "data.npz", self.log_dir, self.told.append, private)
+        self.cluster.start()
+        self.happened: list[Happening] = []
+
+    def until(self, condition: Callable[[], Any], seconds: float = 40, what: str = "the condition") -> Any:
+        def step() -> Any:
+            self.happened += self.cluster.poll(0.05)
+            return condition()
+
+        return wait_until(step, seconds, f"{what} (logs in {self.log_dir})", every=0)
+
+    def wait_idle(self, *names: str) -> None:
+        self.until(lambda: set(names) <= set(self.cluster.idle()), what=f"{names} ready")
+
+    def train(self, name: str, number: int, steps: int = 200, **params: Any) -> None:
+        assert self.cluster.train(name, job(number, steps, **params))
+
+    def wait_done(self, *numbers: int) -> None:
+        def done() -> bool:
+            ended = {item.number for item in self.happened if isinstance(item, Reached) and item.done}
+            return set(numbers) <= ended
+
+        self.until(done, what=f"the end of trials {numbers}")
+
+    def reached(self, number: int) -> list[Reached]:
+        return [item for item in self.happened if isinstance(item, Reached) and item.number == number]
+
+    def process(self, role: str, index: int = 0) -> dict[str, Any]:
+        """What was last told of a process."""
+        return [item for item in self.told if (item["role"], item["index"]) == (role, index)][-1]
+
+
+def job(number: int, steps: int, **params: Any) -> Job:
+    fixed = {
+        "batch_size": 32, "learning_rate": 0.01, "train_optimizer": "Adam", "activation": "relu",
+        "layers": 2, "units_1": 6, "units_2": 6,
+    }  # fmt: skip
+    return Job(number, 1, {**fixed, **params}, steps, 11, 0.0, 4, 1, "scaled")
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Driver]]:
+    drivers: list[Driver] = []
+
+    def begin(**values: Any) -> Driver:
+        drivers.append(Driver(tmp_path, **values))
+        return drivers[-1]
+
+    yield begin
+    for driver in drivers:
+        driver.cluster.stop()
+
+
+def host_ports() -> set[int]:
+    """The ports on which this machine's own network listens."""
+    ports = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *_ = line.split()
+            if state == "0A":
+                ports.add(int(local.rpartition(":")[2], 16))
+    return ports
+
+
+def test_workers_train_their_own_trials_and_one_that_is_killed_comes_back(start: Callable[..., Driver]) -> None:
+    driver = start(**TRIALS)
+    driver.wait_idle("worker_0", "worker_1")
+    assert driver.cluster.private is True, "this system should allow a private network namespace"
+    assert not host_ports() & set(PORTS), "a server of the cluster listens on the machine's own network"
+
+    driver.train("worker_0", 1, 300)
+    driver.train("worker_1", 2, 300)
+    assert driver.cluster.idle() == []
+    driver.wait_done(1, 2)
+    for number in (1, 2):
+        reports = driver.reached(number)
+        assert [report.step for report in reports] == sorted({report.step for report in reports})
+        assert reports[-1].step == 300
+        assert reports[-1].val < reports[0].val
+    assert [report.val for report in driver.reached(1)][-1] == driver.reached(2)[-1].val, "same seed, other result"
+
+    driver.wait_idle("worker_0", "worker_1")
+    driver.train("worker_0", 3, 10_000_000)
+    driver.until(lambda: driver.reached(3), what="a first report of trial 3")
+    old = driver.process("worker", 0)["pid"]
+    os.kill(old, signal.SIGKILL)
+    driver.until(lambda: any(isinstance(item, Broken) for item in driver.happened), 10, "the news of the lost trial")
+    (broken,) = [item for item in driver.happened if isinstance(item, Broken)]
+    assert (broken.number, broken.lost) == (3, True)
+    assert broken.error == "worker_0 ended with signal SIGKILL"
+    driver.wait_idle("worker_0")
+    told = driver.process("worker", 0)
+    assert (told["state"], told["restarts"]) == ("ready", 1)
+    assert told["pid"] != old
+    driver.train("worker_0", 4)
+    driver.wait_done(4)
+
+    driver.train("worker_0", 5, 50, train_optimizer="sgd", learning_rate=1e30)
+    driver.until(lambda: len([item for item in driver.happened if isinstance(item, Broken)]) == 2, what="divergence")
+    failed = [item for item in driver.happened if isinstance(item, Broken)][-1]
+    assert (failed.number, failed.lost) == (5, False)
+    assert "no longer a finite number by step" in failed.error
+    assert "worker_0" in driver.cluster.idle(), "an error of the trial must not cost the worker"
+
+    pids = [driver.process(role, index)["pid"] for role, index in (("ps", 0), ("worker", 0), ("worker", 1))]
+    processes = [psutil.Process(pid) for pid in pids]
+    driver.cluster.stop()
+    wait_gone(processes)
+    assert {driver.process(role, index)["state"] for role, index in (("ps", 0), ("worker", 1))} == {"stopped"}
+    driver.cluster.stop = lambda: None  # type: ignore[method-assign]
+
+
+def test_all_workers_train_one_trial_asynchronously_and_it_survives_its_servers(start: Callable[..., Driver]) -> None:
+    driver = start(**ASYNC)
+    assert driver.cluster.executors == ["chief"]
+    driver.wait_idle("chief")
+    assert not host_ports() & set(PORTS)
+    driver.train("chief", 1, 300)
+    driver.wait_done(1)
+    reports = driver.reached(1)
+    assert reports[-1].step == 300
+    assert reports[-1].val < reports[0].val / 2
+
+    driver.train("chief", 2, 10_000_000)
+    driver.until(lambda: driver.reached(2), what="a first report of trial 2")
+    os.kill(driver.process("ps", 0)["pid"], signal.SIGKILL)
+    driver.until(lambda: any(isinstance(item, Broken) for item in driver.happened), 20, "the news of the lost trial")
+    (broken,) = [item for item in driver.happened if isinstance(item, Broken)]
+    assert (broken.number, broken.lost) == (2, True)
+    driver.wait_idle("chief")
+    driver.train("chief", 3, 200)
+    driver.wait_done(3)
+
+
+def test_without_a_private_network_free_ports_are_taken(start: Callable[..., Driver]) -> None:
+    driver = start(private=False, **TRIALS)
+    driver.wait_idle("worker_0", "worker_1")
+    assert driver.cluster.private is False
+    ports = {int(driver.process(role, index)["address"].rpartition(":")[2])
+             for role, index in (("ps", 0), ("worker", 0), ("worker", 1))}  # fmt: skip
+    assert len(ports) == 3
+    assert not ports & set(PORTS)
+    driver.train("worker_0", 1)
+    driver.wait_done(1)
+
+
+HELPER = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.integration.test_cluster import TRIALS, Driver
+driver = Driver(Path(sys.argv[1]), **TRIALS)
+driver.wait_idle("worker_0", "worker_1")
+driver.train("worker_0", 1, 10_000_000)
+driver.until(lambda: driver.reached(1))
+print(json.dumps([item["pid"] for item in driver.told if item["pid"]]), flush=True)
+driver.until(lambda: False, 600)
+"""
+
+
+def test_when_the_optimizer_is_killed_no_process_of_its_cluster_survives(tmp_path: Path) -> None:
+    helper = subprocess.Popen(
+        [sys.executable, "-c", HELPER.format(root=str(ROOT)), str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT
+    )
+    try:
+        assert helper.stdout is not None
+        pids = set(json.loads(helper.stdout.readline()))
+        processes = [psutil.Process(pid) for pid in pids]
+        processes += psutil.Process(helper.pid).children(recursive=True)
+        assert len(set(processes)) == 4, "a zygote, a parameter server and two workers were expected"
+    finally:
+        helper.kill()
+        helper.communicate()
+    begun = time.monotonic()
+    wait_gone(processes, 5)
+    assert time.monotonic() - begun < 5
+
+
+def test_a_cluster_that_never_started_can_be_stopped(tmp_path: Path) -> None:
+    config = parse({})
+    Cluster(ClusterPlan.of(config), tmp_path / "data.npz", tmp_path, lambda _: None).stop()

@@ -1,0 +1,162 @@
+"""Training one trial in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.config import parse
+from engine.data import Parts, prepare
+from engine.models.regressor import Architecture
+from engine.training.job import Job, Progress
+from engine.training.pace import Pace
+
+
+def linear(rows: int = 400) -> Parts:
+    """y = x·c, without noise."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(rows, 3)).astype(np.float32)
+    y = (x @ np.array([[1.0], [-2.0], [0.5]])).astype(np.float32)
+    a, b = rows * 6 // 10, rows * 8 // 10
+    return Parts(x[:a], y[:a], x[a:b], y[a:b], x[b:], y[b:], np.zeros(3, np.float32), np.ones(3, np.float32), 0.0, 1.0)
+
+
+def job(steps: int = 300, inputs: int = 3, tolerance: float = 0.0, nodes: Iterable[int] = (8,), **params: Any) -> Job:
+    nodes = list(nodes)
+    units = {f"units_{layer}": count for layer, count in enumerate(nodes, start=1)}
+    fixed = {"batch_size": 32, "learning_rate": 0.01, "train_optimizer": "Adam", "activation": "relu"}
+    return Job(1, 1, {**fixed, "layers": len(nodes), **units, **params}, steps, 11, tolerance, inputs, 1, "scaled")
+
+
+@pytest.fixture(scope="module")
+def trainer() -> Any:
+    from engine.training.local import LocalTrainer
+
+    return LocalTrainer(linear())
+
+
+class FixedPace(Pace):
+    """Chunks of one size, however long they take."""
+
+    size = 10
+
+    def next(self, left: int) -> int:
+        return min(left, self.size)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_gradient_is_the_one_of_finite_differences(activation: str) -> None:
+    import tensorflow as tf
+
+    from engine.training import regression
+
+    network = Architecture((3, 5, 4, 1), activation)
+    rng = np.random.default_rng(3)
+    x = tf.constant(rng.normal(size=(16, 3)), tf.float64)
+    y = tf.constant(rng.normal(size=(16, 1)), tf.float64)
+    flat = network.initial(1, "scaled").astype(np.float64) + rng.normal(size=network.sizes.sum()) * 0.1
+
+    def loss(at: Any) -> float:
+        parts = regression.unpack(tf.constant(at), network.sizes, network.shapes, network.layers)
+        return float(regression.squared_error(parts, x, y, activation))
+
+    value, slope = regression.gradient(
+        tf.constant(flat), network.sizes, network.shapes, network.layers, activation, x, y
+    )
+    assert float(value) == pytest.approx(loss(flat))
+    step = 1e-6
+    for index in range(len(flat)):
+        nudge = np.zeros_like(flat)
+        nudge[index] = step
+        difference = (loss(flat + nudge) - loss(flat - nudge)) / (2 * step)
+        assert float(slope[index]) == pytest.approx(difference, rel=1e-4, abs=1e-7), f"parameter {index}"
+
+
+def test_the_network_computes_what_plain_matrices_do() -> None:
+    import tensorflow as tf
+
+    from engine.training import regression
+
+    network = Architecture((3, 5, 4, 1), "relu")
+    flat = network.initial(1, "normal")
+    x = np.random.default_rng(3).normal(size=(7, 3)).astype(np.float32)
+    parts = regression.unpack(tf.constant(flat), network.sizes, network.shapes, network.layers)
+    w1, b1, w2, b2, w3, b3 = [part.numpy() for part in parts]
+    hidden = np.maximum(w2 @ np.maximum(w1 @ x.T + b1, 0) + b2, 0)
+    np.testing.assert_allclose(regression.forward(parts, x, "relu"), w3 @ hidden + b3, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("Adam", 0.01), ("sgd", 0.02), ("Adagrad", 0.1)])
+def test_a_linear_problem_is_learnt(trainer: Any, optimizer: str, rate: float) -> None:
+    reports = list(trainer.train(job(2000, train_optimizer=optimizer, learning_rate=rate)))
+    assert reports[-1].step == 2000
+    assert reports[-1].val < 0.02 * float(np.var(linear().y_val)), reports[-1]
+    assert reports[-1].val < reports[0].val / 10
+
+
+def trained(trainer: Any, monkeypatch: pytest.MonkeyPatch, size: int, **values: Any) -> list[Progress]:
+    from engine.training import local
+
+    class Fixed(FixedPace):
+        pass
+
+    Fixed.size = size
+    monkeypatch.setattr(local, "Pace", Fixed)
+    return list(trainer.train(job(**values)))
+
+
+def test_the_same_seed_gives_the_same_losses_whatever_the_size_of_the_chunks(
+    trainer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_ten = {report.step: report.val for report in trained(trainer, monkeypatch, 10, steps=120)}
+    by_thirty = {report.step: report.val for report in trained(trainer, monkeypatch, 30, steps=120)}
+    at_once = {report.step: report.val for report in trained(trainer, monkeypatch, 120, steps=120)}
+    assert sorted(by_ten) == list(range(10, 121, 10))
+    assert by_thirty == {step: by_ten[step] for step in (30, 60, 90, 120)}
+    assert at_once == {120: by_ten[120]}
+
+
+def test_another_seed_gives_other_losses(trainer: Any) -> None:
+    first = list(trainer.train(job(50)))[-1]
+    other = Job(**{**job(50).to_message(), "seed": 12})
+    assert list(trainer.train(other))[-1].val != first.val
+
+
+def test_the_validation_loss_is_the_mean_squared_error_of_the_whole_validation_part(
+    trainer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a rate of nearly 0 the network stays as it was made, and can be computed by hand."""
+    (report,) = trained(trainer, monkeypatch, 5, steps=5, learning_rate=1e-30, train_optimizer="sgd")
+    data, network = linear(), job().architecture
+    flat = network.initial(11, "scaled")
+    w1, b1, w2, b2 = np.split(flat, np.cumsum(network.sizes)[:-1])
+    hidden = np.maximum(w1.reshape(8, 3) @ data.x_val.T + b1[:, None], 0)
+    predicted = w2.reshape(1, 8) @ hidden + b2[:, None]
+    assert report.val == pytest.approx(float(np.mean((predicted.T - data.y_val) ** 2)), rel=1e-5)
+
+
+def test_a_trial_that_still_learns_is_not_stopped_by_the_reference_tolerance(trainer: Any) -> None:
+    assert list(trainer.train(job(600, tolerance=1e-8)))[-1].step == 600
+
+
+def test_a_trial_stops_early_only_after_a_long_stand_still(trainer: Any) -> None:
+    reports = list(trainer.train(job(5000, tolerance=1e9)))
+    assert reports[-1].done
+    assert 50 <= reports[-1].step <= 52, "one coincidence must not end a trial, fifty in a row must"
+
+
+def test_a_diverging_trial_shows_it_in_its_losses(trainer: Any) -> None:
+    reports = list(trainer.train(job(300, train_optimizer="sgd", learning_rate=10.0)))
+    assert not np.isfinite(reports[-1].train)
+
+
+def test_losses_of_real_data_are_in_the_targets_own_units() -> None:
+    from engine.training.local import LocalTrainer
+
+    data = prepare(parse({"dataset": "diabetes", "nn_dimensions": [10, 1]}))
+    reports = list(LocalTrainer(data).train(job(300, inputs=10)))
+    variance = float(np.var(data.y_val)) * data.target_scale**2
+    assert 1000 < reports[-1].val < variance, "about 3,000 is what a good model reaches, of a variance of 5,900"
