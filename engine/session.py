@@ -124,6 +124,8 @@ def _experiment(
     experiment = Experiment("optimizer", base_dir=str(ROOT), save_git_info=True)
     experiment.logger = logging.getLogger("nhop")
     experiment.observers.append(SweepObserver(store, recorder))
+    for source in sorted((ROOT / "engine").rglob("*.py")):
+        experiment.add_source_file(str(source))  # Sacred finds only what this process imports, not what trains
     experiment.add_config(config.model_dump(mode="json"))
 
     def optimize(_run: Any) -> float | None:
