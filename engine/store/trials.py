@@ -5,7 +5,7 @@ A document holds the fence it was written under; a writer with an older fence ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -43,6 +43,18 @@ class Trials:
         with answered():
             cursor = self._collection.find({"sweep_id": sweep_id, "number": {"$gt": after}}, hidden or None)
             return list(cursor.sort("number", 1).limit(limit))
+
+    def losses(self, sweep_id: str) -> list[Document]:
+        """{number, stage, state, loss} of every trial, by number: what a chart of all of them needs."""
+        fields = {"_id": 0, "number": 1, "stage": 1, "state": 1, "loss": 1}
+        with answered():
+            return list(self._collection.find({"sweep_id": sweep_id}, fields).sort("number", 1).limit(1_000_000))
+
+    def some(self, sweep_id: str, numbers: Sequence[int]) -> list[Document]:
+        """The trials of these numbers, whole, with their curves."""
+        with answered():
+            found = self._collection.find({"_id": {"$in": [f"{sweep_id}-{number}" for number in numbers]}})
+            return sorted(found, key=lambda trial: int(trial["number"]))
 
     def running(self, sweep_id: str) -> list[Document]:
         """The trials in training, with their curves."""

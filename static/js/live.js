@@ -6,6 +6,7 @@ import { badge, capital, count, dash, duration, element, island, isNumber, loss,
 const ENDED = ["COMPLETED", "FAILED", "STOPPED"];
 const SHOWN_CURVES = 6;
 const ROWS = 100;
+const MORE_ROWS = 400;
 const LINES = 1000;
 
 const find = (name) => document.querySelector(`[data-${name}]`);
@@ -15,7 +16,11 @@ const state = {
   seq: snapshot.seq,
   sweep: snapshot.sweep,
   stages: snapshot.stages,
-  trials: new Map(snapshot.trials.map((trial) => [trial.number, trial])),
+  // Older trials are known by number, stage, state and loss; their rows are fetched when asked for.
+  trials: new Map([
+    ...snapshot.older.map(([number, stage, at, lost]) => [number, { number, stage, state: at, loss: lost, brief: true }]),
+    ...snapshot.trials.map((trial) => [trial.number, trial]),
+  ]),
   curves: new Map(Object.entries(snapshot.curves).map(([number, points]) => [Number(number), points])),
   processes: new Map(Object.entries(snapshot.processes)),
   log: snapshot.log,
@@ -166,7 +171,7 @@ const draw = {
     const numbers = [...state.trials.keys()].sort((a, b) => b - a);
     find("trials-empty").hidden = numbers.length > 0;
     find("trial-rows").parentElement.hidden = numbers.length === 0;
-    const shown = numbers.slice(0, state.rows);
+    const shown = numbers.slice(0, state.rows).filter((number) => !state.trials.get(number).brief);
     const place = find("trial-rows");
     const rows = shown.map(trialRow);
     if (rows.length !== place.children.length || rows.some((row, index) => place.children[index] !== row)) place.replaceChildren(...rows);
@@ -402,8 +407,18 @@ const curves = new Chart(
 
 find("losses-log").addEventListener("change", (event) => losses.setLog(event.target.checked));
 find("curves-log").addEventListener("change", (event) => curves.setLog(event.target.checked));
-find("more-trials").addEventListener("click", () => {
-  state.rows += 500;
+find("more-trials").addEventListener("click", async (event) => {
+  const button = event.currentTarget;
+  const full = [...state.trials.values()].filter((trial) => !trial.brief).map((trial) => trial.number);
+  state.rows += MORE_ROWS;
+  if (state.rows > full.length && full.length < state.trials.size) {
+    button.disabled = true;
+    try {
+      const answer = await fetch(`${location.pathname}/trials?before=${Math.min(...full)}`);
+      if (answer.ok) for (const trial of await answer.json()) state.trials.set(trial.number, trial);
+    } catch { /* the server is away: the button stays for another try */ }
+    button.disabled = false;
+  }
   draw.trials();
 });
 

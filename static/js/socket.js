@@ -9,6 +9,8 @@ const WORDS = {
   login: "logged out",
 };
 
+const toLogin = () => location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+
 // Connect and call join(socket) at every (re)connection.
 export function connect(join) {
   const shown = document.querySelector("[data-connection]");
@@ -22,7 +24,7 @@ export function connect(join) {
     join(socket, (answer) => {
       if (answer?.login) {
         say("login");
-        location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+        toLogin();
       } else if (answer?.reload) {
         location.reload();
       } else if (answer?.retry) {
@@ -38,12 +40,17 @@ export function connect(join) {
     // The server closed it (it is stopping, or the session ended): the client does not come back by itself then.
     if (reason === "io server disconnect") setTimeout(() => socket.connect(), 1000);
   });
-  let refused = 0;
   socket.on("connect_error", (error) => {
-    say("reconnecting");
-    // Refused by the server, not unreachable: the session has ended, or the database is silent.
-    if (error?.message?.includes("rejected") && (refused += 1) < 100) setTimeout(() => socket.connect(), 2000);
-    if (refused === 3) fetch("/healthz").then((answer) => answer.ok && location.reload()).catch(() => {});
+    if (error.message === "login") {
+      say("login");
+      toLogin();
+    } else if (error.message === "database") {
+      // Refused, not unreachable: the client does not come back by itself then.
+      say("database");
+      setTimeout(() => socket.connect(), 2000);
+    } else {
+      say("reconnecting");
+    }
   });
   socket.on("database", ({ ok }) => say(ok ? "live" : "database"));
   return socket;

@@ -23,7 +23,7 @@ export function loss(value) {
   if (value === 0) return "0";
   return Math.abs(value) >= 1e-4 && Math.abs(value) < 1e5
     ? String(Number(value.toPrecision(4)))
-    : value.toExponential(2).replace("e+", "e");
+    : value.toExponential(2).replace(/\.?0*e\+?/, "e");
 }
 
 export function duration(seconds) {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, g, render_template
+from flask import Blueprint, g, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from engine.domain import ENDED
@@ -39,3 +39,10 @@ def live(sweep_id: str) -> ResponseReturnValue:
     snapshot = monitor.snapshot(store(), sweep_id)
     may_stop = g.viewer.may_stop(snapshot["sweep"]["owner"])
     return render_template("monitor/live.html", page=LivePage(snapshot, may_stop, g.viewer.may_edit, monitor.TITLES))
+
+
+@blueprint.get("/sweeps/<sweep_id>/trials")
+def trials(sweep_id: str) -> ResponseReturnValue:
+    """The rows of older trials: those below number `?before=`, as JSON."""
+    before = request.args.get("before", 0, type=int)
+    return jsonify(monitor.older_rows(store(), sweep_id, max(0, min(before, 10**9))))

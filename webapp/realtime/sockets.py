@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Flask, request, session
-from flask_socketio import SocketIO, join_room
+from flask_socketio import ConnectionRefusedError, SocketIO, join_room
 
 from engine.errors import NotFound, StoreError
 from webapp.extensions import store
@@ -22,7 +22,7 @@ RELAY = "nhop.relay"
 def attach(app: Flask, socketio: SocketIO, relay: Relay, start: bool) -> None:
     """Install the handlers and start the relay."""
     app.extensions[RELAY] = relay
-    socketio.on_event("connect", _connect(relay))
+    socketio.on_event("connect", _connect)
     socketio.on_event("disconnect", lambda *_: relay.leave(_sid()))
     socketio.on_event("join", lambda message=None: _join(relay, message))
     socketio.on_event("join_home", lambda *_: _join_home(relay))
@@ -30,15 +30,13 @@ def attach(app: Flask, socketio: SocketIO, relay: Relay, start: bool) -> None:
         socketio.start_background_task(relay.run)
 
 
-def _connect(relay: Relay) -> Any:
-    def connect(*_: Any) -> bool | None:
-        """Only those who are logged in; False refuses the connection."""
-        try:
-            return None if _account() else False
-        except StoreError:
-            return False
-
-    return connect
+def _connect(*_: Any) -> None:
+    """Only those who are logged in; the word of a refusal reaches the browser."""
+    try:
+        if _account() is None:
+            raise ConnectionRefusedError("login")
+    except StoreError:
+        raise ConnectionRefusedError("database") from None
 
 
 def _join(relay: Relay, message: Any) -> dict[str, Any]:

@@ -17,6 +17,9 @@ from webapp.services.plain import aware, plain
 Document = dict[str, Any]
 Points = list[list[float | None]]
 
+ROWS = 500
+"""Trials whose rows come with the page; those before come when asked for, so that 10,000 are no burden."""
+
 LOG_EVENTS = 60
 LOG_LINES = 400
 PROGRESS_EVENTS = 60
@@ -25,7 +28,9 @@ CURVES = 6
 
 
 def snapshot(store: Store, sweep_id: str) -> Document:
-    """Everything the live page shows: {seq, sweep, config, stages, trials, curves, processes, log}.
+    """Everything the live page shows: {seq, sweep, config, stages, trials, older, curves, processes, log}.
+
+    *trials* are the rows of the newest ROWS trials; *older* are [number, stage, state, loss] of those before.
 
     The number is read first: events above it may already be in what is read after it, and since every event
     carries whole values, applying them again changes nothing.
@@ -35,17 +40,35 @@ def snapshot(store: Store, sweep_id: str) -> Document:
     """
     seq = store.events.last(sweep_id)
     sweep = store.sweeps.get(sweep_id)
-    trials = store.trials.of_sweep(sweep_id)
+    losses = store.trials.losses(sweep_id)
+    older, newest = losses[:-ROWS], losses[-ROWS:]
+    trials = store.trials.of_sweep(sweep_id, after=newest[0]["number"] - 1, limit=2 * ROWS) if newest else []
     return {
         "seq": seq,
         "sweep": plain(sweep_store.public(sweep)),
         "config": plain(sweep["config"]),
         "stages": plain(_stages(sweep)),
-        "trials": [plain(trial_store.public(trial)) for trial in trials],
-        "curves": {str(number): plain(points) for number, points in _curves(store, sweep_id, trials).items()},
+        "trials": rows(trials),
+        "older": [[trial["number"], trial["stage"], trial["state"], plain(trial.get("loss"))] for trial in older],
+        "curves": {str(number): plain(points) for number, points in _curves(store, sweep_id, losses).items()},
         "processes": plain(sweep.get("processes") or {}),
         "log": _log(store, sweep_id),
     }
+
+
+def older_rows(store: Store, sweep_id: str, before: int) -> list[Document]:
+    """The rows of the ROWS trials below number *before*, oldest first.
+
+    Raises:
+        NotFound: there is no such sweep.
+    """
+    store.sweeps.get(sweep_id)
+    return rows(store.trials.of_sweep(sweep_id, after=before - ROWS - 1, limit=ROWS)) if before > 1 else []
+
+
+def rows(trials: list[Document]) -> list[Document]:
+    """Trials as the table shows them."""
+    return [plain(trial_store.public(trial)) for trial in trials]
 
 
 def _stages(sweep: Mapping[str, Any]) -> list[Document]:
@@ -62,16 +85,13 @@ def _stages(sweep: Mapping[str, Any]) -> list[Document]:
 
 def _curves(store: Store, sweep_id: str, trials: list[Document]) -> dict[int, Points]:
     """The learning curves of the running trials, brought up to date, and of the last that finished."""
-    shown: dict[int, Points] = {}
-    begun: dict[int, datetime | None] = {}
-    for trial in store.trials.running(sweep_id):
-        shown[trial["number"]] = list(trial.get("curve") or [])
-        begun[trial["number"]] = trial.get("started")
+    running = [trial["number"] for trial in trials if trial["state"] == TrialState.RUNNING]
     finished = [trial["number"] for trial in trials if trial["state"] == TrialState.COMPLETED][-CURVES:]
-    if finished and len(shown) < CURVES:
-        for trial in store.trials.of_sweep(sweep_id, curves=True, after=finished[0] - 1, limit=2 * CURVES):
-            if trial["number"] in finished:
-                shown.setdefault(trial["number"], list(trial.get("curve") or []))
+    found = store.trials.some(sweep_id, [*running, *finished])
+    shown: dict[int, Points] = {trial["number"]: list(trial.get("curve") or []) for trial in found}
+    begun: dict[int, datetime | None] = {
+        trial["number"]: trial.get("started") for trial in found if trial["number"] in running
+    }
     for event in store.events.newest(sweep_id, EventType.PROGRESS, PROGRESS_EVENTS):
         for number, progress in event.data.get("trials", {}).items():
             start = begun.get(int(number))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 from werkzeug.datastructures import MultiDict
 
@@ -203,3 +204,20 @@ def test_the_home_page_shows_sweeps_and_machines(ada: FlaskClient, store: Store)
     overview = json.loads(found[1])
     assert [sweep["name"] for sweep in overview["running"]] == ["mine"]
     assert overview["machines"][0]["alive"] is True
+
+
+def test_the_rows_of_old_trials_come_when_asked_for(
+    ada: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitor, "ROWS", 3)
+    path = ada.post("/sweeps/new", data=typed(ada)).headers["Location"]
+    sweep_id = path.rsplit("/", 1)[1]
+    for number in range(1, 9):
+        document = {"_id": f"{sweep_id}-{number}", "sweep_id": sweep_id, "number": number, "stage": 0, "fence": 1}
+        store.trials.put({**document, "state": "COMPLETED", "loss": number / 8})
+    snapshot = monitor.snapshot(store, sweep_id)
+    assert [trial["number"] for trial in snapshot["trials"]] == [6, 7, 8]
+    assert snapshot["older"] == [[number, 0, "COMPLETED", number / 8] for number in range(1, 6)]
+    assert [trial["number"] for trial in ada.get(f"{path}/trials?before=6").get_json()] == [3, 4, 5]
+    assert ada.get(f"{path}/trials?before=x").get_json() == []
+    assert ada.get("/sweeps/none/trials?before=6").status_code == 404
