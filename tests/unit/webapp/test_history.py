@@ -34,7 +34,7 @@ def test_no_document_breaks_the_pages(ada: FlaskClient, store: Store, document: 
     store.database["runs"].insert_one(dict(document))
     html = ada.get("/history").get_data(as_text=True)
     assert "<script>alert" not in html
-    link = re.search(r'class="row-link" href="([^"]+)"', html)
+    link = re.search(r'class="row-link"\s+href="([^"]+)"', html)
     assert link
     answer = ada.get(link[1].replace("&amp;", "&"))
     assert answer.status_code == 200
@@ -89,7 +89,7 @@ def test_older_runs_are_on_the_next_page(ada: FlaskClient, store: Store) -> None
     older = re.search(r'rel="next"\s+href="([^"]+)"', first)
     assert older
     second = ada.get(older[1].replace("&amp;", "&")).get_data(as_text=True)
-    ids = re.findall(r'class="row-link" href="/history/(\d+)"', first + second)
+    ids = re.findall(r'class="row-link"\s+href="/history/(\d+)"', first + second)
     assert [int(found) for found in ids] == list(range(count))
     assert 'rel="next"' not in second
 
