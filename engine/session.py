@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sacred import SETTINGS, Experiment
+from sacred.dependencies import get_commit_if_possible
 from sacred.utils import SacredInterrupt
 
 from engine.cluster.cluster import Cluster
@@ -27,7 +28,7 @@ from engine.errors import ConfigError, LeaseLost, NhopError, Problem, StoreUnava
 from engine.events import EventType
 from engine.observer import SweepObserver
 from engine.optimizer import Optimizer, SweepStopped
-from engine.recorder import Recorder
+from engine.recorder import Recorder, give_up
 from engine.settings import ROOT, Settings
 from engine.store import Store
 from engine.store.journal import Journal
@@ -79,8 +80,7 @@ def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any]) -> SweepS
         config = parse(sweep["config"])
         log_dir = _log_dir(config, sweep_id)
     except NhopError as problem:
-        fields = {"error": str(problem), "finished": clock()}
-        store.sweeps.finish(sweep_id, sweep["lease"]["fence"], SweepState.FAILED, fields)
+        give_up(store, sweep, str(problem), clock())
         return SweepState.FAILED
     journal = Journal(work_dir / "journal")
     recorder = Recorder(store, sweep, journal, clock)
@@ -90,7 +90,7 @@ def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any]) -> SweepS
         try:
             _experiment(store, recorder, config, journal, work_dir, log_dir)
             state = SweepState.COMPLETED
-        except Interrupted:
+        except (Interrupted, KeyboardInterrupt):
             state = SweepState.STOPPED
         except (LeaseLost, Released, StoreUnavailable):
             recorder.close()
@@ -107,11 +107,12 @@ def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any]) -> SweepS
 
 
 def _log_dir(config: SweepConfig, sweep_id: str) -> Path:
-    path = Path(config.train_log_dir).expanduser() / sweep_id
     try:
+        path = Path(config.train_log_dir).expanduser() / sweep_id
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError([Problem("train_log_dir", f"{path} cannot be made: {error.strerror}")]) from None
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError([Problem("train_log_dir", f"{config.train_log_dir} cannot be made: {reason}")]) from None
     return path
 
 
@@ -121,7 +122,7 @@ def _experiment(
     """Run the sweep as a Sacred run of the experiment `optimizer`."""
     SETTINGS.CAPTURE_MODE = "sys"
     SETTINGS.CONFIG.READ_ONLY_CONFIG = False
-    experiment = Experiment("optimizer", base_dir=str(ROOT), save_git_info=True)
+    experiment = Experiment("optimizer", base_dir=str(ROOT), save_git_info=_has_readable_git())
     experiment.logger = logging.getLogger("nhop")
     experiment.observers.append(SweepObserver(store, recorder))
     for source in sorted((ROOT / "engine").rglob("*.py")):
@@ -146,6 +147,16 @@ def _experiment(
     experiment.run(options={"--loglevel": "INFO"})
 
 
+def _has_readable_git() -> bool:
+    """Whether Sacred can note the commit; it fails without git, and where git distrusts the folder's owner."""
+    try:
+        get_commit_if_possible(str(Path(__file__)), save_git_info=True)
+    except Exception as error:
+        log.info("the run is recorded without its commit: %s", str(error).strip().partition("\n")[0])
+        return False
+    return True
+
+
 def _optimize(
     store: Store,
     recorder: Recorder,
@@ -167,8 +178,9 @@ def _optimize(
     cluster.start()
     try:
         prepare(config).save(data_path)
-        sweep_id = recorder.sweep["_id"]
-        known, ended = _known(store, sweep_id, journal)
+        before = recorder.sweep
+        sweep_id = before["_id"]
+        known, ended = _known(store, before, journal)
         if known:
             log.info("resumed: %d trials are already recorded", len(known))
             recorder.restore_metrics(_metrics(known))
@@ -186,10 +198,10 @@ def _optimize(
             )
 
 
-def _known(store: Store, sweep_id: str, journal: Journal) -> tuple[list[Trial], set[int]]:
+def _known(store: Store, sweep: dict[str, Any], journal: Journal) -> tuple[list[Trial], set[int]]:
     """The trials and ended stages that earlier processes have recorded: the journal's, then the database's."""
-    documents = {document["number"]: document for document in store.trials.of_sweep(sweep_id, curves=True, limit=0)}
-    ended = set()
+    documents = {document["number"]: document for document in store.trials.of_sweep(sweep["_id"], curves=True, limit=0)}
+    ended = {stage["index"] for stage in sweep["stages"] if stage["best"] is not None}
     for record in journal.records:
         if "trial" in record:
             documents[record["trial"]["number"]] = _with_times(record["trial"])
