@@ -48,12 +48,12 @@ class Installation:
         self.store.make_indexes()
         self.daemons: list[subprocess.Popen[bytes]] = []
 
-    def start_daemon(self) -> subprocess.Popen[bytes]:
+    def start_daemon(self, **environment: str) -> subprocess.Popen[bytes]:
         with (self.data_dir / "daemon.log").open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "engine.daemon"],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=ROOT, start_new_session=True,
-                env={**os.environ, "NHOP_DATA_DIR": str(self.data_dir)},
+                env={**os.environ, "NHOP_DATA_DIR": str(self.data_dir), **environment},
             )  # fmt: skip
         self.daemons.append(process)
         return process
@@ -90,6 +90,7 @@ class Installation:
         """The trials, once *count* have completed."""
 
         def completed() -> list[dict[str, Any]]:
+            assert self.sweep(sweep_id)["state"] != "FAILED", self.sweep(sweep_id)["error"]
             return [trial for trial in self.trials(sweep_id) if trial["state"] == "COMPLETED"]
 
         wait_until(lambda: len(completed()) >= count, seconds, f"{count} completed trials")

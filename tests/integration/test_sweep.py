@@ -284,3 +284,11 @@ def test_a_second_daemon_of_a_data_directory_leaves_the_first_alone(place: Insta
     second = place.start_daemon()
     assert second.wait(timeout=20) == 0
     assert first.poll() is None
+
+
+def test_a_sweep_runs_on_a_machine_without_git(place: Installation) -> None:
+    place.start_daemon(GIT_PYTHON_GIT_EXECUTABLE="/nonexistent/git")
+    sweep_id = place.create(opt_stages=[[20, 1]])
+    sweep = place.wait_ended(sweep_id)
+    assert (sweep["state"], sweep["error"]) == ("COMPLETED", None)
+    assert place.run(sweep_id)["experiment"]["repositories"] == []
