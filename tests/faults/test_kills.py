@@ -160,24 +160,25 @@ def test_results_that_only_the_journal_has_are_not_trained_again(place: Installa
     daemon.wait(timeout=30)
     before = [trial for trial in place.trials(sweep_id) if trial["state"] == "COMPLETED"]
     place.store.database["trials"].delete_many({"sweep_id": sweep_id})
-    _keep_only_the_latest(journal_of(place, sweep_id))
-    latest = max(before, key=lambda trial: trial["finished"])
+    number = _keep_only_the_latest(journal_of(place, sweep_id))
+    (latest,) = [trial for trial in before if trial["number"] == number]
     place.start_daemon()
     sweep = place.wait_ended(sweep_id, 90)
     assert (sweep["state"], sweep["error"]) == ("COMPLETED", None)
     done = completions(place, sweep_id)
     assert sorted(done) == list(range(1, TOTAL + 1)), "a trial is missing, or was trained twice"
-    assert done[0] == latest["number"]
+    assert done[0] == number
     trials = {trial["number"]: trial for trial in place.trials(sweep_id)}
     assert list(trials) == list(range(1, TOTAL + 1)), "the database was not given what only the journal had"
-    assert trials[latest["number"]]["finished"] == latest["finished"]
+    assert trials[number]["finished"] == latest["finished"]
 
 
-def _keep_only_the_latest(path: Path) -> None:
-    """Leave the last completed trial alone in a journal."""
+def _keep_only_the_latest(path: Path) -> int:
+    """Leave the last completed trial alone in a journal; returns its number."""
     lines = [line for line in path.read_bytes().splitlines(keepends=True) if b'"COMPLETED"' in line]
     assert lines[-1].startswith(b"%08x" % zlib.crc32(lines[-1].rstrip(b"\n").partition(b" ")[2]))
     path.write_bytes(lines[-1])
+    return int(json.loads(lines[-1].partition(b" ")[2])["trial"]["number"])
 
 
 def test_a_killed_worker_costs_one_attempt_and_no_more(place: Installation) -> None:
