@@ -28,7 +28,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 		{ echo "NHOP needs Python 3.11, 3.12 or 3.13; this is $$($(PYTHON) --version 2>&1). Name another one: make run PYTHON=python3.11" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
-		{ echo "The virtual environment cannot be made; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+		{ rm -rf $(VENV); echo "The virtual environment cannot be made; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
 $(VENV)/.runs: requirements.txt | $(VENV)/bin/python
 	@echo "Installing what NHOP runs on (a few minutes the first time)"

@@ -17,7 +17,7 @@ import random
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from engine import settings as settings_module
 from engine.config import SweepConfig, load_yaml, parse
 from engine.data import accept
 from engine.domain import SweepState
-from engine.errors import ConfigError, NhopError, SettingsError
+from engine.errors import ConfigError, NhopError
 from engine.recorder import LEASE
 from engine.session import clock, run_sweep
 from engine.settings import Settings
@@ -66,7 +66,10 @@ def build() -> Experiment:
 
     @experiment.main
     def run(_config: Mapping[str, Any]) -> float | None:
-        return sweep_now(parse(_own(_config)))
+        try:
+            return sweep_now(parse(_own(_config)))
+        except NhopError as error:
+            raise SacredError(str(error), print_traceback=False) from None
 
     return experiment
 
@@ -92,9 +95,11 @@ def sweep_now(config: SweepConfig) -> float | None:
             config.total_trials,
             config.total_steps,
             clock(),
-            claimed=(socket.gethostname(), LEASE),
+            claimed=(f"{socket.gethostname()}, command line", LEASE),
         )
         state = run_sweep(store, settings, store.sweeps.get(sweep_id))
+        if state is SweepState.STOPPED:
+            print("stopped; the results so far are kept", file=sys.stderr)
         sweep = store.sweeps.get(sweep_id)
         if state is SweepState.FAILED:
             raise SacredError(f"the sweep failed: {sweep['error']}", print_traceback=False)
@@ -103,19 +108,17 @@ def sweep_now(config: SweepConfig) -> float | None:
 
 @contextmanager
 def _database(settings: Settings) -> Iterator[Store]:
-    """The dashboard's database; the embedded one is started where it is not running, and stopped again."""
-    started = None
-    if settings.embedded:
-        database, ours = embedded.start(settings.data_dir)
-        started = database if ours else None
-    store = connect(embedded.uri_of(settings), settings.database)
+    """The dashboard's database; the embedded one is started where it is not running, and the last user stops it."""
+    held = embedded.use(settings.data_dir) if settings.embedded else None
     try:
-        store.ping()
-        yield store
+        if held is not None:
+            embedded.start(settings.data_dir)
+        with closing(connect(embedded.uri_of(settings), settings.database)) as store:
+            store.ping()
+            yield store
     finally:
-        store.close()
-        if started:
-            embedded.stop(started)
+        if held is not None:
+            embedded.stop_unused(settings.data_dir, held)
 
 
 def with_files(experiment: Experiment, arguments: list[str]) -> list[str]:
@@ -143,9 +146,6 @@ def main() -> int:
     experiment = build()
     try:
         experiment.run_commandline(with_files(experiment, sys.argv))
-    except (ConfigError, SettingsError) as error:
-        print(f"nhop: {error}", file=sys.stderr)
-        return 1
     except NhopError as error:
         print(f"nhop: {error}", file=sys.stderr)
         return 1

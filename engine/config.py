@@ -31,6 +31,8 @@ SERVER_SECTION = "webapp"
 
 MAX_TRIALS = 1_000_000
 MAX_STEPS = 100_000_000
+MOST_NUMBERS = 100_000_000
+MOST_POWERS = 25
 
 GROUPS: Mapping[str, str] = {
     "sweep": "What this sweep is called and how it is repeated.",
@@ -471,6 +473,12 @@ def _across(config: SweepConfig) -> list[Problem]:
         problems.append(Problem("nodes_per_layer", "at most 10,000 nodes in a layer"))
     if config.hidden_layers[1] > 100:
         problems.append(Problem("hidden_layers", "at most 100 hidden layers"))
+    if config.data_instances * config.data_features > MOST_NUMBERS:
+        problems.append(
+            Problem("data_instances", f"times data_features must be at most {MOST_NUMBERS:,}; choose fewer of either")
+        )
+    if config.power_method and config.data_features > MOST_POWERS:
+        problems.append(Problem("data_features", f"at most {MOST_POWERS} with power_method: higher powers overflow"))
     for key, hosts in (("ps_hosts", config.ps), ("worker_hosts", config.workers)):
         if remote := [host for host in hosts if not is_local(host)]:
             problems.append(

@@ -20,13 +20,12 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
 from engine import settings as settings_module
-from engine.domain import SweepState
 from engine.errors import LeaseLost, NhopError, StoreError, StoreUnavailable
-from engine.recorder import LEASE
+from engine.recorder import LEASE, give_up
 from engine.settings import ROOT, Settings
 from engine.store import connect
 from engine.store.embedded import uri_of
@@ -36,6 +35,9 @@ BEAT_SECONDS = 2.0
 ABANDONED_SECONDS = 30.0
 """An idle daemon whose embedded database is gone for so long ends."""
 MOST_RESTARTS = 5
+"""Deaths of a sweep's optimizer, without a completed trial in between, that end the sweep."""
+PRUNE_SECONDS = 3600.0
+EVENTS_KEPT = timedelta(days=30)
 OPTIMIZER_STOP_SECONDS = 20.0
 
 log = logging.getLogger("nhop.daemon")
@@ -56,6 +58,8 @@ class Daemon:
         self._name = socket.gethostname()
         self._children: list[_Child] = []
         self._stopping = threading.Event()
+        self._answering_since = time.monotonic()
+        self._pruned = float("-inf")
         self._uri = uri_of(settings)
         self._store = connect(self._uri, settings.database)
 
@@ -74,8 +78,10 @@ class Daemon:
                     beaten = time.monotonic()
                 if len(self._children) < self._settings.sweep_slots:
                     self._claim()
+                self._prune()
                 answered = time.monotonic()
             except StoreUnavailable as error:
+                self._answering_since = time.monotonic()
                 log.warning("%s", error)
                 self._reconnect()
                 if not self._children and time.monotonic() - answered > ABANDONED_SECONDS and self._settings.embedded:
@@ -91,21 +97,20 @@ class Daemon:
         self._store.machines.beat(self._name, os.getpid(), self._settings.sweep_slots, running, _now())
 
     def _claim(self) -> None:
-        sweep = self._store.sweeps.claim(self._name, LEASE, _now())
+        mine = [child.sweep_id for child in self._children]
+        steady = time.monotonic() - self._answering_since > LEASE.total_seconds()
+        sweep = self._store.sweeps.claim(self._name, LEASE, _now(), mine, abandoned=steady)
         if sweep is None:
             return
-        restarts = sweep["restarts"] + (sweep["lease"]["fence"] > 1)
-        if restarts > MOST_RESTARTS:
-            self._store.sweeps.finish(
-                sweep["_id"],
-                sweep["lease"]["fence"],
-                SweepState.FAILED,
-                {"error": f"its optimizer died {restarts} times; the sweep's log says more", "finished": _now()},
-            )
+        if sweep["restarts"] > MOST_RESTARTS:
+            give_up(self._store, sweep, f"its optimizer died {sweep['restarts']} times; its log says more", _now())
             return
-        if restarts != sweep["restarts"]:
-            self._store.sweeps.update(sweep["_id"], sweep["lease"]["fence"], {"restarts": restarts})
-        self._start(sweep)
+        try:
+            self._start(sweep)
+        except OSError as error:
+            log.error("sweep %s cannot be started: %s", sweep["_id"], error)
+            self._store.sweeps.release(sweep["_id"], sweep["lease"]["fence"], _now(), died=True)
+            return
         self._beat()
 
     def _start(self, sweep: dict[str, Any]) -> None:
@@ -134,8 +139,14 @@ class Daemon:
             log.info("sweep %s: optimizer ended with code %d", child.sweep_id, code)
             if code != 0:
                 with suppress(LeaseLost):
-                    self._store.sweeps.renew(child.sweep_id, child.fence, _now())
+                    self._store.sweeps.release(child.sweep_id, child.fence, _now(), died=True)
             self._children.remove(child)
+
+    def _prune(self) -> None:
+        """Delete old events, now and then: a page that is opened later starts from the documents."""
+        if time.monotonic() - self._pruned > PRUNE_SECONDS:
+            self._pruned = time.monotonic()
+            self._store.events.prune(_now() - EVENTS_KEPT)
 
     def _reconnect(self) -> None:
         """The embedded database may have come back on another port."""
@@ -160,12 +171,11 @@ class Daemon:
                 child.process.wait()
         try:
             for child in self._children:
-                self._store.sweeps.renew(child.sweep_id, child.fence, _now())
+                with suppress(LeaseLost):
+                    self._store.sweeps.release(child.sweep_id, child.fence, _now(), died=False)
             self._store.machines.leave(self._name, os.getpid())
         except StoreError as error:
             log.warning("%s", error)
-        except LeaseLost:
-            pass
 
 
 def _now() -> datetime:

@@ -106,7 +106,7 @@ class Optimizer:
             best = best_of(trials)
             if best is None:
                 raise NoTrialCompleted(_why_none(index, trials))
-            self._stages[-1]["best"] = best.number
+            self._stages[-1].update(best=best.number, ended=len(trials))
             self._recorder.set(stages=[dict(stage) for stage in self._stages])
             log.info("stage %d: best loss %.6g, trial %d: %s", index + 1, best.loss, best.number, describe(best))
             space = narrow(space, best.params, user, tied=self._config.nodes_per_layer is None)
@@ -115,7 +115,7 @@ class Optimizer:
 
     def _begin_stage(self, index: int, steps: int, count: int, space: SearchSpace) -> None:
         stage = {"index": index, "steps": steps, "trials": count, "space": space.to_document()}
-        self._stages.append({**stage, "best": None})
+        self._stages.append({**stage, "best": None, "ended": None})
         self._recorder.set(stages=[dict(stage) for stage in self._stages], progress=self._progress(index))
         self._recorder.event(EventType.STAGE, stage)
         log.info("stage %d of %d: %d trials of %d steps", index + 1, len(self._config.stages), count, steps)
@@ -132,16 +132,18 @@ class Optimizer:
             if number not in self._trials:
                 seed = trial_seed(self._seed, number)
                 self._trials[number] = Trial(self._id, number, index, params, steps, seed, created=self._clock())
-            if self._trials[number].state in (TrialState.QUEUED, TrialState.RUNNING, TrialState.LOST):
-                waiting.append(self._requeued(self._trials[number]))
+            self._take_up(self._trials[number])
+            if self._trials[number].state is TrialState.QUEUED:
+                waiting.append(self._trials[number])
         self._train_all(index, waiting)
         self._recorder.stage_ended(index)
 
-    def _requeued(self, trial: Trial) -> Trial:
-        """A trial that an earlier process was training begins again as its next attempt."""
+    def _take_up(self, trial: Trial) -> None:
+        """A trial that an earlier process was training, or stopped with the sweep, begins again."""
         if trial.state is TrialState.RUNNING:
             self._lose(trial, "the optimizer was restarted")
-        return trial
+        elif trial.state is TrialState.LOST:
+            trial.move(TrialState.QUEUED)
 
     def _train_all(self, index: int, waiting: deque[Trial]) -> None:
         running: dict[int, Trial] = {}

@@ -114,6 +114,8 @@ class Recorder:
         with self._lock:
             self._running.pop(trial.number, None)
             self._put(trial)
+        if trial.state is TrialState.COMPLETED and self._sweep["restarts"]:
+            self.set(restarts=0)  # the optimizer gets on: earlier deaths no longer count against the sweep
 
     def recorded(self, trial: Trial) -> None:
         """A trial that ended under an earlier process, whose end the database may not know."""
@@ -191,13 +193,13 @@ class Recorder:
         while not self._closing.is_set() and not self.lost.is_set():
             now = time.monotonic()
             try:
+                if now - renewed > RENEW_SECONDS:  # first of all: after a long stop the sweep may be another's
+                    self._store.sweeps.renew(self._id, self._fence, self._clock() + LEASE)
+                    renewed = now
                 with_curves = now - curves > CURVE_SECONDS
                 self._flush(running=with_curves)
                 if with_curves:
                     curves = now
-                if now - renewed > RENEW_SECONDS:
-                    self._store.sweeps.renew(self._id, self._fence, self._clock() + LEASE)
-                    renewed = now
                 if self._store.sweeps.wants_stop(self._id):
                     self.stop_requested.set()
                 if silent_since is not None:
@@ -291,3 +293,16 @@ def _remove_same(waiting: Document, written: Document) -> None:
     for key, value in written.items():
         if waiting.get(key) is value:
             del waiting[key]
+
+
+def give_up(store: Store, sweep: Mapping[str, Any], error: str, now: datetime) -> None:
+    """End a claimed sweep as FAILED before, or instead of, running it: document, event and Sacred run.
+
+    Raises:
+        LeaseLost: somebody else has it.
+    """
+    fields = {"error": error, "finished": now}
+    store.sweeps.finish(sweep["_id"], sweep["lease"]["fence"], SweepState.FAILED, fields)
+    store.events.append(sweep["_id"], [(EventType.SWEEP, public_sweep(store.sweeps.get(sweep["_id"])), now)])
+    if sweep.get("run_id") is not None:
+        store.runs.update(sweep["run_id"], {"status": "FAILED", "stop_time": now, "fail_trace": [error]})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -201,12 +202,16 @@ def _optimize(
 def _known(store: Store, sweep: dict[str, Any], journal: Journal) -> tuple[list[Trial], set[int]]:
     """The trials and ended stages that earlier processes have recorded: the journal's, then the database's."""
     documents = {document["number"]: document for document in store.trials.of_sweep(sweep["_id"], curves=True, limit=0)}
-    ended = {stage["index"] for stage in sweep["stages"] if stage["best"] is not None}
+    ended = set()
     for record in journal.records:
         if "trial" in record:
             documents[record["trial"]["number"]] = _with_times(record["trial"])
         elif "stage_ended" in record:
             ended.add(record["stage_ended"])
+    trials = Counter(document["stage"] for document in documents.values())
+    ended |= {
+        stage["index"] for stage in sweep["stages"] if stage["ended"] and trials[stage["index"]] >= stage["ended"]
+    }
     return [from_document(document) for document in documents.values()], ended
 
 

@@ -76,7 +76,11 @@ def load(environ: Mapping[str, str] = os.environ, config_file: Path = CONFIG_FIL
         raise SettingsError(f"{sources['port']}: must be from 1 to 65535, got {values['port']}")
     if values["sweep_slots"] < 1:
         raise SettingsError(f"{sources['sweep_slots']}: must be at least 1, got {values['sweep_slots']}")
-    data_dir = Path(values.pop("data_dir")).expanduser()
+    given = values.pop("data_dir")
+    try:
+        data_dir = Path(given).expanduser()
+    except RuntimeError:
+        raise SettingsError(f"NHOP_DATA_DIR: {given} names a user that does not exist") from None
     return Settings(data_dir=data_dir if data_dir.is_absolute() else ROOT / data_dir, **values)
 
 

@@ -54,7 +54,7 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
     bootstrap.init_app(app)
     csrf.init_app(app)
     login_manager.init_app(app, add_context_processor=False)  # pages have `viewer`, which asks the store only once
-    socketio.init_app(app, async_mode=async_mode, serve_client=False, manage_session=False)
+    socketio.init_app(app, async_mode=async_mode, serve_client=False, manage_session=False, transports=["websocket"])
     for blueprint in (auth, sweeps, monitor, history, health.blueprint):
         app.register_blueprint(blueprint)
     errors.register(app)

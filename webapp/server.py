@@ -23,6 +23,8 @@ GRACE_SECONDS = 0.3
 
 _ready: dict[str, Any] = {}
 _lock: IO[str] | None = None
+_users: IO[str] | None = None
+"""As engine.store.embedded.use() would open it, without loading the driver."""
 
 
 def read_settings() -> Settings:
@@ -52,12 +54,24 @@ def prepare(settings: Settings) -> None:
         _probe_port(settings)
     except SettingsError as error:
         raise SystemExit(f"NHOP cannot start: {error}") from None
-    done = subprocess.run(
-        [sys.executable, "-m", "webapp.startup"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    started = subprocess.Popen(
+        [sys.executable, "-m", "webapp.startup"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C reaches this process alone, which then puts everything away
     )
-    if done.returncode != 0:
-        raise SystemExit(done.returncode)
-    _ready.update(json.loads(done.stdout))
+    try:
+        answer, _ = started.communicate()
+    except BaseException:
+        started.terminate()
+        started.wait()
+        finish(settings)
+        raise SystemExit(130) from None
+    if started.returncode != 0:
+        raise SystemExit(started.returncode)
+    _ready.update(json.loads(answer))
 
 
 def announce(settings: Settings) -> None:
@@ -95,17 +109,16 @@ def leave(worker: Any) -> None:
 
 
 def finish(settings: Settings) -> None:
-    """Stop the embedded database; the daemon goes on with its journal."""
-    if settings.embedded:
+    """Stop the embedded database unless somebody else uses it; the daemon goes on with its journal."""
+    if _users is not None:
         from engine.store import embedded
 
-        if found := embedded.recorded(settings.data_dir):
-            embedded.stop(found)
+        embedded.stop_unused(settings.data_dir, _users)
 
 
 def _own_data_dir(settings: Settings) -> None:
     """With the embedded database, one web server for one data directory: the lock lasts as long as the process."""
-    global _lock
+    global _lock, _users
     if not settings.embedded:
         return
     _lock = (settings.data_dir / "web.lock").open("w")
@@ -115,6 +128,8 @@ def _own_data_dir(settings: Settings) -> None:
         raise SettingsError(
             f"another NHOP runs with the data directory {settings.data_dir}; stop it or set NHOP_DATA_DIR"
         ) from None
+    _users = (settings.data_dir / "database.users").open("w")
+    fcntl.flock(_users, fcntl.LOCK_SH)
 
 
 def _probe_port(settings: Settings) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from webapp.services.daemon import ensure_daemon
 
 
 def main(environ: Mapping[str, str] = os.environ) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     started: embedded.Embedded | None = None
     try:
         settings = load(environ)

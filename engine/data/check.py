@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.config import SweepConfig, examine
-from engine.data.tables import read_csv
+from engine.data.tables import csv_shape
 from engine.errors import ConfigError, DataError, Problem
 
 DIABETES_SHAPE = (442, 10)
@@ -24,10 +24,9 @@ def shape(config: SweepConfig) -> tuple[int, int]:
     """
     if config.load_data:
         try:
-            table = read_csv(Path(config.load_data_dir), config.target_column)
+            return csv_shape(Path(config.load_data_dir), config.target_column)
         except DataError as error:
             raise ConfigError([Problem("load_data_dir", str(error))]) from None
-        return table.features.shape[0], table.features.shape[1]
     if config.dataset == "diabetes":
         return DIABETES_SHAPE
     if config.dataset == "synthetic":

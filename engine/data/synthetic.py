@@ -19,7 +19,7 @@ def linear_cosine(instances: int, features: int) -> tuple[NDArray[np.float32], N
     Returns:
         features [instances, features] and target [instances, 1], float32.
     """
-    rng = np.random.RandomState(SEED)  # noqa: NPY002
+    rng = np.random.RandomState(SEED)
     table = rng.normal(size=(instances, features)) * 2
     coefficients = rng.normal(size=(features, 1))
     return table.astype(np.float32), bounded_cosine(table @ coefficients).astype(np.float32)
@@ -37,7 +37,7 @@ def powers(
     Returns:
         features [instances, features] and target [instances, 1], float32.
     """
-    rng = np.random.RandomState(SEED)  # noqa: NPY002
+    rng = np.random.RandomState(SEED)
     x = rng.normal(size=(instances, 1))
     coefficients = rng.normal(size=(features, 1))
     table = np.power(x, np.arange(1, features + 1))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,9 @@ from engine.errors import DataError
 
 LEAST_ROWS = 20
 MOST_BYTES = 200 * 1024 * 1024
+SMALL_BYTES = 1024 * 1024
+LOOKED_AT = 1000
+"""Rows of a large file that are looked at before a sweep is created."""
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -40,13 +45,32 @@ def diabetes() -> Table:
     )
 
 
+def csv_shape(path: Path, target_column: str = "") -> tuple[int, int]:
+    """(rows, features) of a CSV file; of a large one only the beginning is read whole, its other lines are counted.
+
+    Raises:
+        DataError: as `read_csv`, for what was read.
+    """
+    _check_file(path)
+    if path.stat().st_size <= SMALL_BYTES:
+        rows, features = read_csv(path, target_column).features.shape
+        return rows, features
+    rows, features = _table(path, _rows(path, LOOKED_AT), target_column).features.shape
+    with path.open("rb") as file:
+        lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+    return max(lines - 1, rows), features
+
+
 def read_csv(path: Path, target_column: str = "") -> Table:
     """A table of numbers with a header line; the target is *target_column*, or the last column.
 
     Raises:
         DataError: naming the file, and the line and column where one is at fault.
     """
-    rows = _rows(path)
+    return _table(path, _rows(path), target_column)
+
+
+def _table(path: Path, rows: list[tuple[int, list[str]]], target_column: str) -> Table:
     header = [name.strip() for name in rows[0][1]]
     if len(header) < 2:
         raise DataError(f"{path}: needs at least two columns separated by commas: features and a target")
@@ -75,16 +99,32 @@ def read_csv(path: Path, target_column: str = "") -> Table:
     )
 
 
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    """The rows that are not empty, each with the number of its line."""
+def _check_file(path: Path) -> None:
+    """
+    Raises:
+        DataError: *path* is not a file that may hold a table.
+    """
     try:
-        if path.is_dir():
-            raise DataError(f"{path}: is a folder; name a CSV file")
-        if path.stat().st_size > MOST_BYTES:
-            raise DataError(f"{path}: is larger than {MOST_BYTES // 2**20} MB")
+        about = path.stat()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    if stat.S_ISDIR(about.st_mode):
+        raise DataError(f"{path}: is a folder; name a CSV file")
+    if not stat.S_ISREG(about.st_mode):
+        raise DataError(f"{path}: is not a file")
+    if about.st_size == 0:
+        raise DataError(f"{path}: is empty")
+    if about.st_size > MOST_BYTES:
+        raise DataError(f"{path}: is larger than {MOST_BYTES // 2**20} MB")
+
+
+def _rows(path: Path, most: int | None = None) -> list[tuple[int, list[str]]]:
+    """The rows that are not empty, at most *most*, each with the number of its line."""
+    _check_file(path)
+    try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
-            rows = [(reader.line_num, row) for row in reader if row]
+            rows = [(reader.line_num, row) for row in itertools.islice(reader, most) if row]
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

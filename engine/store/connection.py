@@ -27,7 +27,7 @@ INDEXES = {
     "sweeps": ([("created", DESCENDING)], [("state", ASCENDING), ("created", ASCENDING)]),
     "trials": ([("sweep_id", ASCENDING), ("number", ASCENDING)],),
     "events": ([("at", ASCENDING)],),
-    "runs": ([("start_time", DESCENDING)], [("status", ASCENDING)]),
+    "runs": ([("start_time", DESCENDING)], [("status", ASCENDING)], [("info.sweep_id", ASCENDING)]),
     "metrics": ([("run_id", ASCENDING), ("name", ASCENDING)],),
 }
 UNIQUE = {"events": [("sweep_id", ASCENDING), ("seq", ASCENDING)]}

@@ -6,7 +6,9 @@ processes find it without being told.
 
 from __future__ import annotations
 
+import fcntl
 import json
+import random
 import signal
 import socket
 import subprocess
@@ -15,6 +17,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -24,6 +27,9 @@ from engine.store.connection import connect
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
+LET_GO_SECONDS = 3.0
+PORTS = range(27100, 28000)
+"""Below those that systems give to outgoing connections, one of which could sit on the port at the next start."""
 
 _started: list[subprocess.Popen[bytes]] = []
 """The servers that this process has started and leaves running; a forgotten one would be a resource warning."""
@@ -62,12 +68,37 @@ def recorded(data_dir: Path) -> Embedded | None:
         return None
 
 
+def use(data_dir: Path) -> IO[str]:
+    """Say that this process uses the database, until the returned file is closed. Start it after, not before."""
+    file = (data_dir / "database.users").open("w")
+    fcntl.flock(file, fcntl.LOCK_SH)
+    return file
+
+
+def stop_unused(data_dir: Path, held: IO[str]) -> None:
+    """Give up the use that *held* stands for, and stop the database if nobody else uses it."""
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.close()
+        return
+    with held:
+        if running := recorded(data_dir):
+            stop(running)
+
+
 def start(data_dir: Path) -> tuple[Embedded, bool]:
     """The running database of *data_dir*, and whether this call started it.
 
     Raises:
         StoreUnavailable: it does not come up.
     """
+    with (data_dir / "database.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _start(data_dir)
+
+
+def _start(data_dir: Path) -> tuple[Embedded, bool]:
     before = recorded(data_dir)
     if before and before.alive():
         return before, False
@@ -149,13 +180,24 @@ def uri_of(settings: Settings) -> str:
 
 
 def _free_port(wanted: int) -> int:
-    """*wanted* where it is free, else a free port."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise StoreUnavailable("no port is free on 127.0.0.1 for the embedded database")
+    """*wanted*, for which a server that was just killed may still have to let go; else a free port."""
+    deadline = time.monotonic() + LET_GO_SECONDS
+    while wanted and time.monotonic() < deadline:
+        if _is_free(wanted):
+            return wanted
+        time.sleep(0.05)
+    ports = random.SystemRandom().sample(PORTS, len(PORTS))
+    for port in ports:
+        if _is_free(port):
+            return port
+    raise StoreUnavailable(f"no port from {PORTS[0]} to {PORTS[-1]} is free on 127.0.0.1 for the embedded database")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

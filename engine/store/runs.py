@@ -79,6 +79,12 @@ class Runs:
                     continue
             return run_id
 
+    def of_sweep(self, sweep_id: str) -> int | None:
+        """The run of a sweep."""
+        with answered():
+            found = self._collection.find_one({"info.sweep_id": sweep_id}, {"_id": 1})
+        return int(found["_id"]) if found else None
+
     def update(self, run_id: RunId, fields: Mapping[str, Any]) -> None:
         with answered():
             self._collection.update_one({"_id": run_id}, {"$set": dict(fields)})

@@ -1,7 +1,8 @@
 """Sweeps: created by the web, claimed under a lease by a daemon, moved by whoever holds the lease.
 
-A document: {_id, name, owner, state, config, seed, created, started, finished, restarts, run_id, error,
-lease: {machine, fence, until}, stages: [{index, steps, trials, space, best}], processes: {name: process},
+A document: {_id, name, owner, state, config, seed, created, started, finished, restarts, released, run_id,
+error,
+lease: {machine, fence, until}, stages: [{index, steps, trials, space, best, ended}], processes: {name: process},
 progress: {done, failed, total, steps_done, steps_total, stage, seconds_left}, best: {number, stage, loss, params},
 stop_requested}.
 The fence rises with every claim; a write that carries an older fence matches nothing.
@@ -10,7 +11,7 @@ The fence rises with every claim; a write that carries an older fence matches no
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -59,6 +60,7 @@ class Sweeps:
                     "started": None if claimed is None else now,
                     "finished": None,
                     "restarts": 0,
+                    "released": False,
                     "run_id": None,
                     "error": None,
                     "lease": lease,
@@ -97,19 +99,35 @@ class Sweeps:
             cursor = self._collection.find(wanted, {"config": 0, "stages": 0})
             return list(cursor.sort("created", DESCENDING).limit(limit))
 
-    def claim(self, machine: str, lease: timedelta, now: datetime) -> Document | None:
-        """Take the sweep that has waited longest, or one whose owner's lease has run out. None: nothing to do."""
+    def claim(
+        self, machine: str, lease: timedelta, now: datetime, mine: Sequence[str] = (), abandoned: bool = True
+    ) -> Document | None:
+        """Take a sweep whose owner's lease has run out, or else the one that has waited longest. None: nothing to do.
+
+        Args:
+            mine: sweeps that this machine is running: never taken from itself.
+            abandoned: take other machines' sweeps too. Not right after the database was silent, when leases have run
+                out because nobody could renew them.
+        """
+        expired: Document = {"state": {"$in": OWNED}, "lease.until": {"$lt": now}}
+        if not abandoned:
+            expired["lease.machine"] = machine
         with answered():
-            candidates = list(self._collection.find({"state": str(SweepState.QUEUED)}).sort("created", 1).limit(5))
-            candidates += list(self._collection.find({"state": {"$in": OWNED}, "lease.until": {"$lt": now}}).limit(5))
+            candidates = list(self._collection.find(expired).limit(5 + len(mine)))
+            candidates += list(self._collection.find({"state": str(SweepState.QUEUED)}).sort("created", 1).limit(5))
             for sweep in candidates:
+                if sweep["_id"] in mine:
+                    continue
                 fence = sweep["lease"]["fence"]
+                died = fence > 0 and not sweep.get("released", False)
                 taken = self._collection.update_one(
                     {"_id": sweep["_id"], "state": sweep["state"], "lease.fence": fence},
                     {
                         "$set": {
                             "state": str(SweepState.RUNNING),
                             "started": sweep["started"] or now,
+                            "restarts": sweep["restarts"] + died,
+                            "released": False,
                             "lease": {"machine": machine, "fence": fence + 1, "until": now + lease},
                         }
                     },
@@ -117,6 +135,17 @@ class Sweeps:
                 if taken.matched_count == 1:
                     return self._collection.find_one({"_id": sweep["_id"], "lease.fence": fence + 1})
         return None
+
+    def release(self, sweep_id: str, fence: int, now: datetime, died: bool) -> None:
+        """Give the lease back, so that the sweep can be claimed at once.
+
+        Args:
+            died: its optimizer ended by itself; such ends are counted, and too many are the sweep's end.
+
+        Raises:
+            LeaseLost: somebody else has it, or the sweep has ended.
+        """
+        self._guarded(sweep_id, fence, {"lease.until": now, "released": not died}, states=OWNED)
 
     def renew(self, sweep_id: str, fence: int, until: datetime) -> None:
         """Keep the lease.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 REPORT_SECONDS = 0.3
-FIRST_STEPS = 10
+FIRST_STEPS = 1
+"""Large networks may need seconds for a step, and must be heard of before they are taken for stuck."""
 
 
 class Pace:

@@ -103,6 +103,34 @@ class TestSweeps:
         won = [sweep for sweep in at_once(8, lambda i: store.sweeps.claim(f"m{i}", LEASE, late)) if sweep]
         assert [sweep["lease"]["fence"] for sweep in won] == [2]
 
+    def test_a_sweep_that_lost_its_optimizer_goes_before_those_that_wait(self, store: Store) -> None:
+        sweep_id, _ = claimed(store)
+        queued(store, "waits")
+        again = store.sweeps.claim("m2", LEASE, NOW + 2 * LEASE)
+        assert again is not None
+        assert again["_id"] == sweep_id
+
+    def test_a_machine_never_takes_a_sweep_from_itself(self, store: Store) -> None:
+        sweep_id, _ = claimed(store)
+        assert store.sweeps.claim("m1", LEASE, NOW + 2 * LEASE, mine=[sweep_id]) is None
+
+    def test_others_sweeps_are_left_alone_until_they_could_renew_their_leases(self, store: Store) -> None:
+        claimed(store)
+        assert store.sweeps.claim("another", LEASE, NOW + 2 * LEASE, abandoned=False) is None
+        assert store.sweeps.claim("another", LEASE, NOW + 2 * LEASE) is not None
+
+    @pytest.mark.usefixtures("_dates_set")
+    def test_deaths_are_counted_and_releases_are_not(self, store: Store) -> None:
+        sweep_id, fence = claimed(store)
+        store.sweeps.release(sweep_id, fence, NOW, died=False)
+        again = store.sweeps.claim("m2", LEASE, NOW + timedelta(seconds=1))
+        assert again is not None
+        assert again["restarts"] == 0
+        store.sweeps.release(sweep_id, fence + 1, NOW, died=True)
+        again = store.sweeps.claim("m2", LEASE, NOW + timedelta(seconds=1))
+        assert again is not None
+        assert (again["restarts"], again["lease"]["fence"]) == (1, fence + 2)
+
     def test_a_renewed_lease_protects_longer(self, store: Store) -> None:
         sweep_id, fence = claimed(store)
         store.sweeps.renew(sweep_id, fence, NOW + 3 * LEASE)

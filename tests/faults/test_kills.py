@@ -78,7 +78,7 @@ def test_a_killed_optimizer_is_replaced_and_its_finished_trials_are_not_run_agai
     check_complete(place, sweep_id, before)
     sweep = place.sweep(sweep_id)
     assert sweep["lease"]["fence"] == 2
-    assert sweep["restarts"] == 1
+    assert sweep["restarts"] == 0, "trials that complete forgive earlier deaths"
     done = completions(place, sweep_id)
     assert sorted(done) == list(range(1, TOTAL + 1)), "a trial completed twice"
 
@@ -199,3 +199,16 @@ def test_a_killed_worker_costs_one_attempt_and_no_more(place: Installation) -> N
     (again,) = [trial for trial in trials if trial["attempt"] == 2]
     assert [item["error"] for item in again["attempts"]] == ["worker_0 ended with signal SIGKILL"]
     assert sweep["processes"]["worker_0"]["restarts"] == 1
+
+
+def test_a_trial_on_its_last_attempt_fails_alone_when_the_optimizer_is_killed(place: Installation) -> None:
+    """The trials in training are given up, in words; the sweep goes on with the others."""
+    place.start_daemon()
+    sweep_id = place.create(opt_stages=[[20_000, 2], [50, 2]], max_attempts=1)
+    wait_until(lambda: [t for t in place.trials(sweep_id) if t["step"] > 0], 60, "a trial in training")
+    kill(place.optimizer(sweep_id))
+    sweep = place.wait_ended(sweep_id, 90)
+    errors = {trial["error"] for trial in place.trials(sweep_id) if trial["state"] == "FAILED"}
+    assert errors == {"the optimizer was restarted; given up after 1 attempts"}
+    assert sweep["state"] == "FAILED"
+    assert "no trial of stage 1 completed" in sweep["error"]

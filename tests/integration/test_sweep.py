@@ -157,8 +157,10 @@ class TestAFinishedSweep:
 
         observer = MongoObserver(url=place.database.uri, db_name="nhop", overwrite=run["_id"])
         assert observer.overwrite["config"] == run["config"]
-        for name, file_id in run["experiment"]["sources"]:
-            assert observer.find_or_save(str(ROOT / name)) == file_id
+        files = place.store.database["fs.files"]
+        checksums = {name: files.find_one({"_id": file_id})["md5"] for name, file_id in run["experiment"]["sources"]}
+        found = observer.save_sources({"base_dir": run["experiment"]["base_dir"], "sources": list(checksums.items())})
+        assert found == run["experiment"]["sources"]
         assert place.store.database["fs.files"].count_documents({}) == stored
         observer._client.close()
 

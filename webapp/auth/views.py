@@ -29,11 +29,10 @@ def login() -> ResponseReturnValue:
 def enter() -> ResponseReturnValue:
     """Let in whoever knows the password."""
     name, source = request.form.get("name", ""), request.remote_addr or ""
-    if not throttle.allowed(name, source):
+    if not throttle.tries(name, source):  # counted before the check, which lets other requests in between
         return _login_again(name, "Too many tries. Wait a minute, then try again.", 429)
     account = accounts.check(store(), name, request.form.get("password", ""))
     if account is None:
-        throttle.failed(name, source)
         return _login_again(name, "The name or the password is wrong.", 401)
     throttle.succeeded(name, source)
     _begin(account)
@@ -72,7 +71,10 @@ def make_administrator() -> ResponseReturnValue:
 def safe_next() -> str:
     """Where to go after the login: a path of this server, whatever was asked for."""
     wanted = request.values.get("next", "")
-    parts = urlsplit(wanted)
+    try:
+        parts = urlsplit(wanted)
+    except ValueError:
+        return url_for("sweeps.home")
     if not wanted.startswith("/") or wanted.startswith(("//", "/\\")) or parts.scheme or parts.netloc:
         return url_for("sweeps.home")
     return wanted if wanted.isprintable() and "\\" not in wanted else url_for("sweeps.home")

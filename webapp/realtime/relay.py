@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -16,14 +17,16 @@ from engine.errors import StoreError, StoreUnavailable
 from engine.events import Event
 from engine.settings import Settings
 from engine.store import Store, embedded
+from webapp.services.daemon import ensure_daemon
 from webapp.services.plain import plain
-from webapp.services.sweeps import overview
+from webapp.services.sweeps import OPEN, overview
 
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 0.1
 OVERVIEW_BEATS = 10
 OUTAGE_SECONDS = 1.0
+CARE_SECONDS = 5.0
 PAGE = 500
 MOST_MISSED = 5000
 """A browser that missed more loads the page anew."""
@@ -115,11 +118,15 @@ class Relay:
             return [room for room in self._members if room != HOME]
 
     def run(self) -> None:
-        """Relay for ever; costs nothing while nobody watches."""
+        """Relay for ever, and now and then see to the database and the daemon; else idle while nobody watches."""
         beat = 0
+        cared = float("-inf")
         while True:
-            if not self._watched.is_set():
-                self._watched.wait()
+            if time.monotonic() - cared > CARE_SECONDS:
+                cared = time.monotonic()
+                self.care()
+            if not self._watched.wait(CARE_SECONDS):
+                continue
             self.turn(with_overview=beat % OVERVIEW_BEATS == 0)
             beat += 1
             self._emitter.sleep(BEAT_SECONDS if self._answering else OUTAGE_SECONDS)
@@ -162,6 +169,15 @@ class Relay:
         log.warning("the database answers again" if answering else f"the relay waits: {error}")
         for room in (*self.watched(), HOME):
             self._emitter.emit("database", {"ok": answering}, to=room)
+
+    def care(self) -> None:
+        """See that the database runs, and a daemon where sweeps wait for one: either may have died."""
+        self._revive()
+        try:
+            if self._store.sweeps.recent(1, OPEN):
+                ensure_daemon(self._settings, self._store, datetime.now(UTC))
+        except (StoreError, OSError) as error:
+            log.warning("the daemon cannot be seen to: %s", error)
 
     def _revive(self) -> None:
         """Start the embedded database again where its process has died."""

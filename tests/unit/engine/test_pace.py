@@ -43,10 +43,12 @@ def test_a_slow_first_chunk_is_forgotten() -> None:
 
 def test_it_grows_at_most_tenfold_at_a_time() -> None:
     pace = Pace()
-    pace.took(10, 1e-9)
-    assert pace.next(10**6) == 100
+    pace.took(FIRST_STEPS, 1e-9)
+    assert pace.next(10**6) == 10 * FIRST_STEPS
 
 
 def test_a_short_rest_is_taken_along() -> None:
-    assert Pace().next(12) == 12
-    assert Pace().next(13) == FIRST_STEPS
+    pace = Pace()
+    pace.took(1, 1e-9)
+    assert pace.next(12) == 12
+    assert pace.next(13) == 10

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.data.tables import diabetes, read_csv
+from engine.data.tables import csv_shape, diabetes, read_csv
 from engine.errors import DataError
 
 
@@ -146,3 +146,20 @@ def test_diabetes_is_scikit_learns() -> None:
     assert table.features.shape == (442, 10)
     assert table.target.mean() == pytest.approx(152.13, abs=0.01)
     assert "bmi" in table.columns
+
+
+def test_what_is_not_a_file_is_refused_at_once() -> None:
+    with pytest.raises(DataError, match="is not a file"):
+        read_csv(Path("/dev/zero"))
+    with pytest.raises(DataError, match="is empty"):
+        read_csv(Path("/proc/self/environ"), "x")
+
+
+def test_the_shape_of_a_large_file_is_found_without_reading_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "large.csv"
+    path.write_text("a,b,y\n" + "0.123456789,2.5,3\n" * 100_000)
+    assert csv_shape(path) == (100_000, 2)
+    assert csv_shape(path, "a") == (100_000, 2)
+    small = tmp_path / "small.csv"
+    small.write_text("a,b,y\n" + "1,2,3\n" * 30)
+    assert csv_shape(small) == (30, 2)

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from engine.store import Store
 from tests.unit.webapp.conftest import PASSWORD, token
 from webapp.auth.session import OPEN
+from webapp.auth.throttle import Throttle
 from webapp.services import accounts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -135,3 +136,15 @@ def test_the_secret_key_is_readable_by_its_owner_alone(app: Flask, settings: obj
     path = settings.data_dir / "secret_key"  # type: ignore[attr-defined]
     assert path.stat().st_mode & 0o777 == 0o600
     assert len(path.read_bytes()) == 32
+
+
+def test_passwords_are_not_guessed_by_many_at_once() -> None:
+    throttle = Throttle(clock=lambda: 0.0)
+    assert [throttle.tries("ada", "here") for _ in range(10)] == [True] * 8 + [False] * 2
+    assert throttle.tries("ada", "elsewhere")
+    throttle.succeeded("ada", "here")
+    assert throttle.tries("ada", "here")
+
+
+def test_an_address_that_cannot_be_read_leads_home(visitor: FlaskClient) -> None:
+    assert visitor.get("/login?next=//[").status_code == 200

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +16,8 @@ from flask.testing import FlaskClient
 
 from engine.events import EventType
 from engine.settings import Settings
-from engine.store import Store, connect
+from engine.store import Store, connect, embedded
+from tests.waiting import wait_until
 from webapp.extensions import socketio
 from webapp.realtime import relay as relay_module
 from webapp.realtime.relay import Relay
@@ -188,3 +192,21 @@ def test_the_home_page_is_told_its_overview(app: Flask, ada: FlaskClient, store:
     (message,) = browser.get_received()
     assert message["args"][0]["running"] == []
     browser.disconnect()
+
+
+def test_a_dead_database_is_started_again_though_nobody_watches(tmp_path: Path) -> None:
+    database, _ = embedded.start(tmp_path)
+    store = connect(database.uri, seconds=1)
+    relay = Relay(store, Room(), Settings("127.0.0.1", 5000, "", "nhop", tmp_path, 2))
+    os.kill(database.pid, signal.SIGKILL)
+    wait_until(lambda: not database.alive(), 10, "the database's death")
+    try:
+        relay.care()
+        revived = embedded.recorded(tmp_path)
+        assert revived is not None
+        assert revived.alive()
+        assert revived.port == database.port
+    finally:
+        if running := embedded.recorded(tmp_path):
+            embedded.stop(running)
+        store.close()
