@@ -45,7 +45,6 @@ class Installation:
         self.data_dir.mkdir()
         self.database, _ = embedded.start(self.data_dir)
         self.store: Store = connect(self.database.uri)
-        self.store.make_indexes()
         self.daemons: list[subprocess.Popen[bytes]] = []
 
     def start_daemon(self, **environment: str) -> subprocess.Popen[bytes]:
@@ -130,6 +129,7 @@ class Installation:
 def installation(folder: Path) -> Iterator[Installation]:
     made = Installation(folder)
     try:
+        made.store.make_indexes()
         yield made
     finally:
         made.close()

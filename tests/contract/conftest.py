@@ -42,8 +42,10 @@ def server(backend: str, folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     """A running server of *backend* with its files in *folder*: (address, process)."""
     if backend == "secantus":
         running, _ = embedded.start(folder)
-        yield running.uri, psutil.Process(running.pid)
-        embedded.stop(running)
+        try:
+            yield running.uri, psutil.Process(running.pid)
+        finally:
+            embedded.stop(running)
         return
     port = free_port()
     command = [
