@@ -57,7 +57,7 @@ class Optimizer:
         recorder: where all of it is recorded.
         known: the trials that an earlier process of this sweep has recorded.
         ended_stages: the stages that an earlier process has finished.
-        on_result: called with each trial that has ended, and the best loss so far.
+        on_result: called with each trial that has ended, the best loss before it, and how many have completed.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Optimizer:
         clock: Callable[[], datetime],
         known: Iterable[Trial] = (),
         ended_stages: Iterable[int] = (),
-        on_result: Callable[[Trial, float], None] = lambda trial, best: None,
+        on_result: Callable[[Trial, float, int], None] = lambda trial, best, completed: None,
     ) -> None:
         if config.seed is None:
             raise ValueError("a sweep needs a seed before it runs")
@@ -222,7 +222,9 @@ class Optimizer:
         if trial.started:
             trial.seconds = round((trial.finished - trial.started).total_seconds(), 3)
         self._recorder.ended(trial)
-        self._on_result(trial, self._best.loss if self._best and self._best.loss is not None else math.inf)
+        completed = sum(one.state is TrialState.COMPLETED for one in self._trials.values())
+        best = self._best.loss if self._best and self._best.loss is not None else math.inf
+        self._on_result(trial, best, completed)
 
     def _lose(self, trial: Trial, why: str) -> None:
         """The trial's process died: queue it again, or give it up after the last attempt."""

@@ -131,10 +131,10 @@ def _experiment(
     experiment.add_config(config.model_dump(mode="json"))
 
     def optimize(_run: Any) -> float | None:
-        def on_result(trial: Trial, best: float) -> None:
+        def on_result(trial: Trial, best: float, completed: int) -> None:
             if trial.loss is not None:
                 _run.log_scalar("loss", trial.loss, trial.number)
-                _run.log_scalar("best_loss", min(best, trial.loss), trial.number)
+                _run.log_scalar("best_loss", min(best, trial.loss), completed)
 
         try:
             return _optimize(store, recorder, config, journal, work_dir, log_dir, on_result)
@@ -234,8 +234,8 @@ def _metrics(known: list[Trial]) -> dict[str, dict[str, Any]]:
     times, numbers, losses = ([row[column] for row in ended] for column in range(3))
     best = list(accumulate(losses, min))
     return {
-        name: {"steps": list(numbers), "values": values, "timestamps": list(times)}
-        for name, values in (("loss", losses), ("best_loss", best))
+        "loss": {"steps": numbers, "values": losses, "timestamps": list(times)},
+        "best_loss": {"steps": list(range(1, len(best) + 1)), "values": best, "timestamps": list(times)},
     }
 
 

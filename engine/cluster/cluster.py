@@ -101,6 +101,7 @@ class Cluster:
         self._processes: dict[str, _Process] = {}
         self._imported = False
         self._begun = time.monotonic()
+        self._ends = 0
 
     def start(self) -> None:
         """Start the zygote; the processes follow as `poll` is called."""
@@ -170,7 +171,7 @@ class Cluster:
         assert self._control is not None  # noqa: S101
         messages = self._control.receive()
         if messages is None:
-            raise ClusterError(f"the process that forks the cluster has ended; {self._log_dir / 'zygote.log'} says why")
+            return self._start_anew()
         happened: list[Happening] = []
         for message in messages:
             if "private" in message:
@@ -185,6 +186,29 @@ class Cluster:
                     self._change(process, ProcessState.STARTING, "")
             elif "exited" in message:
                 happened += self._exited(message)
+        return happened
+
+    def _start_anew(self) -> list[Happening]:
+        """The zygote has ended, and all that it forked with it: give their trials back and begin again."""
+        why = f"the process that forks the cluster has ended; {self._log_dir / 'zygote.log'} says why"
+        self._ends += 1
+        if self._ends > MOST_FAILURES:
+            raise ClusterError(why)
+        happened: list[Happening] = []
+        for process in self._processes.values():
+            if process.job is not None:
+                job = process.job
+                happened.append(Broken(job.number, job.attempt, process.member.name, why, lost=True))
+            self._forget_channel(process)
+            process.pid, process.job = None, None
+            self._change(process, ProcessState.LOST, why)
+        if self._control is not None:
+            self._selector.unregister(self._control)
+            self._control.close()
+        if self._zygote is not None:
+            self._zygote.kill()
+            self._zygote.wait()
+        self.start()
         return happened
 
     def _settle(self, private: bool) -> None:
@@ -223,9 +247,7 @@ class Cluster:
         assert process.channel is not None  # noqa: S101
         messages = process.channel.receive()
         if messages is None:
-            self._selector.unregister(process.channel)
-            process.channel.close()
-            process.channel = None
+            self._forget_channel(process)
             return []
         process.heard = time.monotonic()
         happened: list[Happening] = []
@@ -269,10 +291,7 @@ class Cluster:
             raise ClusterError(
                 f"{name} {why}, {process.failures} times in a row; {self._log_dir / f'{name}.log'} says why"
             )
-        if process.channel is not None:
-            self._selector.unregister(process.channel)
-            process.channel.close()
-            process.channel = None
+        self._forget_channel(process)
         self._change(process, ProcessState.LOST, why)
         happened: list[Happening] = []
         if job is not None:
@@ -286,6 +305,12 @@ class Cluster:
             if process.member.role == PS and (chief := self._processes.get(CHIEF)) and chief.pid is not None:
                 self._kill(chief)
         return happened
+
+    def _forget_channel(self, process: _Process) -> None:
+        if process.channel is not None:
+            self._selector.unregister(process.channel)
+            process.channel.close()
+            process.channel = None
 
     def _maybe_chief(self) -> None:
         """Fork the chief when there is to be one, there is none, and all servers are ready."""

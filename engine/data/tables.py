@@ -106,6 +106,8 @@ def _check_file(path: Path) -> None:
     """
     try:
         about = path.stat()
+    except ValueError:
+        raise DataError("the name of the file has a character that no name can have") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     if stat.S_ISDIR(about.st_mode):

@@ -212,3 +212,17 @@ def test_a_trial_on_its_last_attempt_fails_alone_when_the_optimizer_is_killed(pl
     assert errors == {"the optimizer was restarted; given up after 1 attempts"}
     assert sweep["state"] == "FAILED"
     assert "no trial of stage 1 completed" in sweep["error"]
+
+
+def test_a_killed_zygote_costs_the_trials_in_training_an_attempt_and_no_more(place: Installation) -> None:
+    place.start_daemon()
+    sweep_id = place.create(opt_stages=STAGES)
+    place.wait_trials(sweep_id, 2)
+    (zygote,) = [child for child in place.optimizer(sweep_id).children() if "engine.cluster.zygote" in child.cmdline()]
+    processes = family(zygote)
+    kill(zygote)
+    wait_gone(processes)
+    sweep = place.wait_ended(sweep_id, 90)
+    assert (sweep["state"], sweep["error"], sweep["lease"]["fence"]) == ("COMPLETED", None, 1)
+    assert sorted(completions(place, sweep_id)) == list(range(1, TOTAL + 1))
+    assert {trial["attempt"] for trial in place.trials(sweep_id)} <= {1, 2}
