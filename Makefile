@@ -1,5 +1,6 @@
 # make run    the dashboard with its embedded database, on http://127.0.0.1:5000
 # make test   all tests, the browser's included
+# make bench  this engine beside its peers, in one run, printed as ratios (about ten minutes)
 # make check  everything that is not a test: style, types, import contracts, templates, known vulnerabilities
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check browser clean
+.PHONY: run test bench check browser clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runs
@@ -38,6 +39,13 @@ $(VENV)/.runs: requirements.txt | $(VENV)/bin/python
 $(VENV)/.tests: requirements-dev.txt $(VENV)/.runs
 	@echo "Installing what its tests need"
 	@$(PIP) install --requirement requirements-dev.txt
+	@touch $@
+
+bench: $(VENV)/.benches
+	@$(BIN)/python -m bench.training $(ARGS)
+
+$(VENV)/.benches: requirements-bench.txt $(VENV)/.runs
+	@$(PIP) install --requirement requirements-bench.txt
 	@touch $@
 
 # Debian's chromium where apt can install it, else the browser that Playwright brings.

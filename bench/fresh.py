@@ -1,0 +1,78 @@
+"""One trial the reference's way: every process of the cluster a fresh Python that imports TensorFlow.
+
+python -m bench.fresh NUMBER STEPS
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from engine.cluster.spec import ENVIRONMENT
+from engine.config import parse
+from engine.data import Parts, prepare
+
+PS, WORKERS = 2, 4
+
+
+def main(number: int, steps: int) -> None:
+    from bench.training import jobs
+
+    config = parse({"parallelism": "async"})
+    job = jobs(config, number, steps)[-1]
+    sockets = [socket.socket() for _ in range(PS + WORKERS)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    for one in sockets:
+        one.close()
+    cluster = {"ps": addresses[:PS], "worker": addresses[PS:]}
+    environment = {**os.environ, **ENVIRONMENT}
+    servers = [
+        subprocess.Popen([sys.executable, "-c", SERVER, repr(cluster), role, str(index)], env=environment)
+        for role, hosts in cluster.items()
+        for index in range(len(hosts))
+    ]
+    try:
+        for address in addresses:
+            _wait(address)
+        with tempfile.TemporaryDirectory() as folder:
+            prepare(config).save(Path(folder) / "data.npz")
+            os.environ.update(ENVIRONMENT)
+            from engine.training.distributed import AsyncTrainer
+
+            for _ in AsyncTrainer(Parts.load(Path(folder) / "data.npz"), cluster).train(job):
+                pass
+    finally:
+        for server in servers:
+            server.kill()
+            server.wait()
+
+
+SERVER = """
+import ast, sys
+import tensorflow as tf
+options = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=2)
+tf.distribute.Server(tf.train.ClusterSpec(ast.literal_eval(sys.argv[1])), job_name=sys.argv[2],
+                     task_index=int(sys.argv[3]), protocol="grpc", config=options).join()
+"""
+
+
+def _wait(address: str) -> None:
+    host, port = address.rsplit(":", 1)
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
+    os._exit(0)
