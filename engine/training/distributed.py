@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -147,6 +147,18 @@ class ClusterTrainer:
                 applied += [variable.assign(value) for variable, value in zip((w, m, v), new, strict=True)]
         return applied
 
+    def _loop(self, first: Any, count: Any, rule: Any, used: Any, one: Callable[[Any], tuple[Any, Any]]) -> Any:
+        """Do *count* steps from *first*, each with the loss and gradient that *one* gives; returns the losses."""
+
+        def body(step: Any, losses: Any) -> tuple[Any, Any]:
+            loss, slope = one(step)
+            with tf.control_dependencies(self._apply(rule, step, slope, used)):
+                return step + 1, losses.write(step - first, loss)
+
+        losses = tf.TensorArray(tf.float32, size=count)
+        _, losses = tf.while_loop(lambda step, _: step < first + count, body, (first, losses), parallel_iterations=1)
+        return losses.stack()
+
     def _signature(self, layers: int) -> list[Any]:
         """(first, count, sizes, shapes, rule, batch, seed)"""
         whole: Any = ([], tf.int32)
@@ -198,17 +210,11 @@ class AsyncTrainer(ClusterTrainer):
             x_train, y_train = tf.constant(data.x_train), tf.constant(data.y_train)
             used = tf.reduce_sum(sizes)
 
-            def body(step, losses):  # type: ignore[no-untyped-def]
+            def one(step: Any) -> tuple[Any, Any]:
                 x, y = sample(x_train, y_train, batch, seed, step)
-                loss, slope = gradient(self._read(used), sizes, shapes, layers, activation, x, y)
-                with tf.control_dependencies(self._apply(rule, step, slope, used)):
-                    return step + 1, losses.write(step - first, loss)
+                return gradient(self._read(used), sizes, shapes, layers, activation, x, y)
 
-            losses = tf.TensorArray(tf.float32, size=count)
-            _, losses = tf.while_loop(
-                lambda step, _: step < first + count, body, (first, losses), parallel_iterations=1
-            )
-            return losses.stack()
+            return self._loop(first, count, rule, used, one)
 
         return closure
 
@@ -246,18 +252,11 @@ class SyncTrainer(ClusterTrainer):
                         tf.cast(batch, tf.float32),
                     )
 
-            def body(step, losses):  # type: ignore[no-untyped-def]
+            def one(step: Any) -> tuple[Any, Any]:
                 shares = [share(worker, step) for worker in range(workers)]
-                loss = tf.add_n([part for part, _ in shares])
-                slope = tf.add_n([part for _, part in shares])
-                with tf.control_dependencies(self._apply(rule, step, slope, used)):
-                    return step + 1, losses.write(step - first, loss)
+                return tf.add_n([part for part, _ in shares]), tf.add_n([part for _, part in shares])
 
-            losses = tf.TensorArray(tf.float32, size=count)
-            _, losses = tf.while_loop(
-                lambda step, _: step < first + count, body, (first, losses), parallel_iterations=1
-            )
-            return losses.stack()
+            return self._loop(first, count, rule, used, one)
 
         return steps
 
