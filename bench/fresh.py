@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from engine.cluster.ports import free_ports
 from engine.cluster.spec import ENVIRONMENT
 from engine.config import parse
 from engine.data import Parts, prepare
@@ -25,13 +26,8 @@ def main(number: int, steps: int) -> None:
 
     config = parse({"parallelism": "async"})
     job = jobs(config, number, steps)[-1]
-    sockets = [socket.socket() for _ in range(PS + WORKERS)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
-    for one in sockets:
-        one.close()
-    cluster = {"ps": addresses[:PS], "worker": addresses[PS:]}
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(PS + WORKERS + 1)]
+    cluster = {"ps": addresses[:PS], "worker": addresses[PS:-1]}
     environment = {**os.environ, **ENVIRONMENT}
     servers = [
         subprocess.Popen([sys.executable, "-c", SERVER, repr(cluster), role, str(index)], env=environment)
@@ -39,14 +35,16 @@ def main(number: int, steps: int) -> None:
         for index in range(len(hosts))
     ]
     try:
-        for address in addresses:
+        for address in addresses[:-1]:
             _wait(address)
         with tempfile.TemporaryDirectory() as folder:
             prepare(config).save(Path(folder) / "data.npz")
             os.environ.update(ENVIRONMENT)
             from engine.training.distributed import AsyncTrainer
 
-            for _ in AsyncTrainer(Parts.load(Path(folder) / "data.npz"), cluster).train(job):
+            for _ in AsyncTrainer(Parts.load(Path(folder) / "data.npz"), {**cluster, "chief": addresses[-1:]}).train(
+                job
+            ):
                 pass
     finally:
         for server in servers:

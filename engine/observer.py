@@ -44,7 +44,6 @@ class SweepObserver(RunObserver):
         sweep = self._recorder.sweep
         if sweep.get("run_id") is None and (begun := self._store.runs.of_sweep(sweep["_id"])) is not None:
             self._recorder.set(run_id=begun)  # an earlier process died between making the run and telling the sweep
-        sweep = self._recorder.sweep
         if sweep.get("run_id") is not None:
             self._output_before = self._store.runs.get(sweep["run_id"]).get("captured_out") or ""
             resumed = {"status": "RUNNING", "heartbeat": _now(start_time), "stop_time": None, "fail_trace": None}

@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +27,8 @@ from engine.training.job import Job
 
 POLL_SECONDS = 0.1
 CURVE_POINTS = 200
+COUNTED = (TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED)
+"""The states that make a trial one of those that are done."""
 
 log = logging.getLogger("nhop.optimizer")
 
@@ -38,13 +39,6 @@ class NoTrialCompleted(NhopError):
 
 class SweepStopped(NhopError):
     """The user stopped the sweep."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a sweep has found: its best trial."""
-
-    best: Trial
 
 
 class Optimizer:
@@ -84,10 +78,12 @@ class Optimizer:
         self._ended_stages = set(ended_stages)
         self._best = best_of(list(self._trials.values()))
         self._stages: list[dict[str, Any]] = []
+        self._ended = Counter(trial.state for trial in self._trials.values())
+        self._steps = sum(trial.steps for trial in self._trials.values() if trial.state in COUNTED)
         self._began = time.monotonic()
-        self._steps_before = self._steps_done()
+        self._steps_before = self._steps
 
-    def run(self) -> Result:
+    def run(self) -> Trial:
         """All stages; returns the best trial.
 
         Raises:
@@ -111,7 +107,7 @@ class Optimizer:
             log.info("stage %d: best loss %.6g, trial %d: %s", index + 1, best.loss, best.number, describe(best))
             space = narrow(space, best.params, user, tied=self._config.nodes_per_layer is None)
         assert self._best is not None  # noqa: S101 - the last stage had a best
-        return Result(self._best)
+        return self._best
 
     def _begin_stage(self, index: int, steps: int, count: int, space: SearchSpace) -> None:
         stage = {"index": index, "steps": steps, "trials": count, "space": space.to_document()}
@@ -203,7 +199,6 @@ class Optimizer:
         self._reach(trial, happening)
         if not happening.done:
             return None
-        trial.train_loss, trial.val_loss = happening.train, happening.val
         trial.loss = happening.val if self._config.objective == "val_loss" else happening.train
         self._end(trial, TrialState.COMPLETED, None)
         return self._compare(trial)
@@ -218,13 +213,15 @@ class Optimizer:
 
     def _end(self, trial: Trial, state: TrialState, error: str | None) -> None:
         trial.move(state)
+        self._ended[state] += 1
+        if state in COUNTED:
+            self._steps += trial.steps
         trial.finished, trial.error = self._clock(), error
         if trial.started:
             trial.seconds = round((trial.finished - trial.started).total_seconds(), 3)
         self._recorder.ended(trial)
-        completed = sum(one.state is TrialState.COMPLETED for one in self._trials.values())
         best = self._best.loss if self._best and self._best.loss is not None else math.inf
-        self._on_result(trial, best, completed)
+        self._on_result(trial, best, self._ended[TrialState.COMPLETED])
 
     def _lose(self, trial: Trial, why: str) -> None:
         """The trial's process died: queue it again, or give it up after the last attempt."""
@@ -264,23 +261,15 @@ class Optimizer:
             self._end(trial, TrialState.STOPPED, "stopped with the sweep")
         raise SweepStopped("stopped by the user")
 
-    def _steps_done(self) -> int:
-        ended = (TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED)
-        return sum(trial.steps for trial in self._trials.values() if trial.state in ended)
-
     def _progress(self, index: int) -> dict[str, Any]:
-        trials = self._trials.values()
-        completed = sum(trial.state in (TrialState.COMPLETED, TrialState.PRUNED) for trial in trials)
-        failed = sum(trial.state is TrialState.FAILED for trial in trials)
-        steps = self._steps_done()
-        fresh = steps - self._steps_before
-        left = self._config.total_steps - steps
+        fresh = self._steps - self._steps_before
+        left = self._config.total_steps - self._steps
         elapsed = time.monotonic() - self._began
         return {
-            "done": completed + failed,
-            "failed": failed,
+            "done": sum(self._ended[state] for state in COUNTED),
+            "failed": self._ended[TrialState.FAILED],
             "total": self._config.total_trials,
-            "steps_done": steps,
+            "steps_done": self._steps,
             "steps_total": self._config.total_steps,
             "stage": index,
             "seconds_left": round(left / fresh * elapsed, 1) if fresh else None,

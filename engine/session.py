@@ -44,6 +44,10 @@ UNTOLD = timedelta(seconds=5)
 log = logging.getLogger("nhop.sweep")
 
 
+Stored = dict[int, dict[str, Any]]
+"""The trials' documents in the database, by number."""
+
+
 class Interrupted(SacredInterrupt):
     """Ends the Sacred run of a stopped sweep."""
 
@@ -181,13 +185,14 @@ def _optimize(
         prepare(config).save(data_path)
         before = recorder.sweep
         sweep_id = before["_id"]
-        known, ended = _known(store, before, journal)
+        stored = {trial["number"]: trial for trial in store.trials.of_sweep(sweep_id, curves=True, limit=0)}
+        known, ended = _known(stored, before, journal)
         if known:
             log.info("resumed: %d trials are already recorded", len(known))
             recorder.restore_metrics(_metrics(known))
-            _tell_again(store, recorder, known)
+            _tell_again(store, recorder, stored, known)
         optimizer = Optimizer(sweep_id, config, cluster, recorder, clock, known, ended, on_result)
-        best = optimizer.run().best
+        best = optimizer.run()
         log.info("best loss %.6g, trial %d", best.loss, best.number)
         return best.loss
     finally:
@@ -199,9 +204,9 @@ def _optimize(
             )
 
 
-def _known(store: Store, sweep: dict[str, Any], journal: Journal) -> tuple[list[Trial], set[int]]:
+def _known(stored: Stored, sweep: dict[str, Any], journal: Journal) -> tuple[list[Trial], set[int]]:
     """The trials and ended stages that earlier processes have recorded: the journal's, then the database's."""
-    documents = {document["number"]: document for document in store.trials.of_sweep(sweep["_id"], curves=True, limit=0)}
+    documents = dict(stored)
     ended = set()
     for record in journal.records:
         if "trial" in record:
@@ -215,14 +220,14 @@ def _known(store: Store, sweep: dict[str, Any], journal: Journal) -> tuple[list[
     return [from_document(document) for document in documents.values()], ended
 
 
-def _tell_again(store: Store, recorder: Recorder, known: list[Trial]) -> None:
+def _tell_again(store: Store, recorder: Recorder, stored: Stored, known: list[Trial]) -> None:
     """Record once more what earlier processes had on this machine's disk when they died, but perhaps nowhere else."""
     sweep_id = recorder.sweep["_id"]
-    stored = {document["number"]: document["state"] for document in store.trials.of_sweep(sweep_id, limit=0)}
     told = store.events.newest(sweep_id, EventType.TRIAL, 1)
     since = told[0].at - UNTOLD if told else None
     for trial in known:
-        if trial.finished and (stored.get(trial.number) != trial.state or since is None or trial.finished > since):
+        told_state = stored.get(trial.number, {}).get("state")
+        if trial.finished and (told_state != trial.state or since is None or trial.finished > since):
             recorder.recorded(trial)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cluster.channel import Channel, Message
+from engine.cluster.ports import free_ports
 from engine.cluster.spec import CHIEF, ENVIRONMENT, PS, WORKER, ClusterPlan, Member
 from engine.errors import ClusterError
 from engine.events import ProcessState
@@ -215,7 +216,7 @@ class Cluster:
         """Fix the addresses: the configured ones in a private namespace, else free ports of this machine."""
         self.private = private
         if not private:
-            self._plan = self._plan.on_ports(_free_ports(len(self._plan.servers)))
+            self._plan = self._plan.on_ports(free_ports(len(self._plan.servers)))
         members = [*self._plan.servers, *([Member(CHIEF, 0, "")] if CHIEF in self.executors else [])]
         for member in members:
             self._processes[member.name] = _Process(member)
@@ -364,14 +365,3 @@ class Cluster:
 
 def _free(process: _Process) -> bool:
     return process.state is ProcessState.READY and process.job is None and process.channel is not None
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [int(sock.getsockname()[1]) for sock in sockets]
-    finally:
-        for sock in sockets:
-            sock.close()

@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from engine.cluster.channel import Channel, Message
+from engine.cluster.ports import free_ports
 from engine.cluster.spec import CHIEF, PS, WORKER
 from engine.data import Parts
 from engine.training.distributed import TRAINERS
@@ -70,7 +71,8 @@ def chief(message: Message, channel: Channel) -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(2)
-    trainer = TRAINERS[message["parallelism"]](Parts.load(Path(message["data"])), message["jobs"])
+    jobs = {**message["jobs"], CHIEF: [f"localhost:{free_ports(1)[0]}"]}
+    trainer = TRAINERS[message["parallelism"]](Parts.load(Path(message["data"])), jobs)
     channel.send({"ready": True})
     _train_all(trainer.train, channel)
 
@@ -95,9 +97,6 @@ def _train(train: Callable[[Job], Any], job: Job, channel: Channel) -> None:
                 os._exit(0)
             if progress.done:
                 return
-            if channel.waiting() and _cancelled(channel, job):
-                channel.send({"cancelled": about})
-                return
     except (tf.errors.UnavailableError, tf.errors.AbortedError):
         raise
     except Exception:
@@ -106,13 +105,6 @@ def _train(train: Callable[[Job], Any], job: Job, channel: Channel) -> None:
 
 def _diverged(step: int) -> str:
     return f"the loss was no longer a finite number by step {step}; a smaller learning rate may help"
-
-
-def _cancelled(channel: Channel, job: Job) -> bool:
-    messages = channel.receive()
-    if messages is None:
-        os._exit(0)
-    return any(message.get("cancel") == job.number for message in messages)
 
 
 def _until_closed(channel: Channel) -> None:

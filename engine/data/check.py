@@ -36,15 +36,6 @@ def shape(config: SweepConfig) -> tuple[int, int]:
     )
 
 
-def check(config: SweepConfig) -> None:
-    """
-    Raises:
-        ConfigError: the network's dimensions do not match the data, or a part of it would be empty.
-    """
-    if problems := _mismatches(config):
-        raise ConfigError(problems)
-
-
 def accept(values: Mapping[str, Any]) -> SweepConfig:
     """The configuration that *values* describe, if it is right and fits its data.
 
@@ -61,6 +52,7 @@ def accept(values: Mapping[str, Any]) -> SweepConfig:
 
 
 def _mismatches(config: SweepConfig) -> list[Problem]:
+    """Where the network's dimensions do not match the data, or a part of it would be empty."""
     try:
         rows, features = shape(config)
     except ConfigError as error:

@@ -12,7 +12,6 @@ whole mini-batch, up to the order of additions.
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -48,22 +47,20 @@ Fixed = tuple[Any, ...]
 """What stays the same through a trial: sizes, shapes, rule, batch, seed."""
 
 
-def _free_port() -> int:
-    """A port for the chief: workers fetch from it what it computed for them."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class ClusterTrainer:
-    """The chief's side, whichever way the workers are used."""
+    """The chief's side, whichever way the workers are used.
+
+    Args:
+        data: what is trained on.
+        jobs: the cluster's addresses by role, the chief's own included: workers fetch from it what it computed.
+    """
 
     def __init__(self, data: Parts, jobs: Mapping[str, Sequence[str]]) -> None:
         self._data = data
         self._servers = len(jobs["ps"])
         self._workers = len(jobs["worker"])
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-            tf.train.ClusterSpec({**jobs, "chief": [f"localhost:{_free_port()}"]}), rpc_layer="grpc"
+            tf.train.ClusterSpec(dict(jobs)), rpc_layer="grpc"
         )
         self._strategy = tf.distribute.ParameterServerStrategy(resolver)
         self._shards: list[Shard] = []

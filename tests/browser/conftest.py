@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
+from engine.cluster.ports import free_ports
 from engine.settings import ROOT
 from engine.store import Store, connect, embedded
 from tests.waiting import wait_until
@@ -42,7 +42,7 @@ class Server:
 
     def __init__(self, data_dir: Path, **environ: str) -> None:
         self.data_dir = data_dir
-        self.port = free_port()
+        self.port = free_ports(1)[0]
         self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("NHOP_")},
             "NHOP_DATA_DIR": str(data_dir),
@@ -95,12 +95,6 @@ class Server:
         running = embedded.recorded(self.data_dir)
         assert running is not None
         return connect(running.uri, seconds=10)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

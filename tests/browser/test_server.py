@@ -14,9 +14,10 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
+from engine.cluster.ports import free_ports
 from engine.settings import ROOT
 from engine.store import embedded
-from tests.browser.conftest import Server, free_port
+from tests.browser.conftest import Server
 from tests.browser.writer import Writer
 from tests.waiting import wait_until
 
@@ -124,7 +125,7 @@ def test_the_worker_stays_small(server: Server) -> None:
 def start_in_vain(data_dir: Path, **environ: str) -> tuple[int, str]:
     """Exit status and error output of a start that fails."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("NHOP_")}
-    ours = {"NHOP_DATA_DIR": str(data_dir), "NHOP_PORT": str(free_port()), "NHOP_NO_DAEMON": "1"}
+    ours = {"NHOP_DATA_DIR": str(data_dir), "NHOP_PORT": str(free_ports(1)[0]), "NHOP_NO_DAEMON": "1"}
     done = subprocess.run(
         [str(Path(sys.executable).parent / "gunicorn"), "wsgi:app"],
         cwd=ROOT,

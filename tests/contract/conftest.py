@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import uuid
@@ -13,17 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from engine.cluster.ports import free_ports
 from engine.errors import StoreUnavailable
 from engine.store import Store, connect, embedded
 from tests.waiting import wait_until
 
 BACKENDS = ("secantus", "nx-27017")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(uri: str) -> bool:
@@ -47,7 +41,7 @@ def server(backend: str, folder: Path) -> Iterator[tuple[str, psutil.Process]]:
         finally:
             embedded.stop(running)
         return
-    port = free_port()
+    port = free_ports(1)[0]
     command = [
         str(Path(sys.executable).parent / "nx-27017"), "--port", str(port), "--data-dir", str(folder / "files"),
         "--log-file", str(folder / "log"), "--pid-file", str(folder / "pid"),

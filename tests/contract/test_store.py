@@ -15,6 +15,7 @@ import psutil
 import pytest
 from bson import ObjectId
 
+from engine.cluster.ports import free_ports
 from engine.domain import SweepState, Trial, TrialState
 from engine.errors import LeaseLost, NotFound, StateError, StoreUnavailable
 from engine.events import EventType
@@ -22,7 +23,7 @@ from engine.store import Store, connect
 from engine.store.events import draft
 from engine.store.runs import parse_run_id
 from engine.store.trials import from_document, to_document
-from tests.contract.conftest import BACKENDS, free_port, server
+from tests.contract.conftest import BACKENDS, server
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 LEASE = timedelta(seconds=20)
@@ -453,7 +454,7 @@ def _resume(process: psutil.Process) -> None:
 
 
 def test_where_nothing_listens_the_store_is_unavailable_within_the_limit() -> None:
-    store = connect(f"mongodb://127.0.0.1:{free_port()}/?directConnection=true", seconds=1)
+    store = connect(f"mongodb://127.0.0.1:{free_ports(1)[0]}/?directConnection=true", seconds=1)
     begun = time.monotonic()
     with pytest.raises(StoreUnavailable, match="the database does not answer"):
         store.sweeps.recent(1)

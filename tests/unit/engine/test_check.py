@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.config import parse
-from engine.data import accept, check
+from engine.data import accept
 from engine.errors import ConfigError
 
 
@@ -26,11 +25,11 @@ def table(folder: Path, features: int, rows: int = 50) -> str:
 
 
 def test_the_defaults_fit() -> None:
-    check(parse({}))
+    accept({})
 
 
 def test_diabetes_with_its_ten_features_fits() -> None:
-    check(parse({"dataset": "diabetes", "nn_dimensions": [10, 1]}))
+    accept({"dataset": "diabetes", "nn_dimensions": [10, 1]})
 
 
 def test_a_network_that_does_not_fit_the_data_is_refused_with_the_fix() -> None:
@@ -44,7 +43,7 @@ def test_the_fix_for_real_data_is_the_network(tmp_path: Path) -> None:
     )
     values = {"load_data": True, "load_data_dir": table(tmp_path, 7)}
     assert problems_of(values)["nn_dimensions"].endswith("set it to [7, 1]")
-    check(parse({**values, "nn_dimensions": [7, 1]}))
+    accept({**values, "nn_dimensions": [7, 1]})
 
 
 def test_a_file_that_cannot_be_read_is_refused_at_its_key(tmp_path: Path) -> None:
