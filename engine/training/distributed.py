@@ -13,38 +13,35 @@ whole mini-batch, up to the order of additions.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from tensorflow import raw_ops as raw
 
 from engine.data import Parts
-from engine.models.regressor import Architecture
 from engine.training import update
+from engine.training.convergence import STILL_STEPS, smoothed
 from engine.training.job import Job, Progress
+from engine.training.models import network_of
+from engine.training.network import RULE, VECTOR, WHOLE, Graph, Network, constants, random_key, sample, tables_of
 from engine.training.pace import Pace
-from engine.training.regression import (
-    STILL_STEPS,
-    gradient,
-    sample,
-    signature,
-    smoothed,
-    squared_error,
-    unpack,
-)
 from engine.training.update import RULES, Rule
 
-CLOSURE_STEPS = 20
-"""Steps a worker does for each call from the chief."""
+UNROLLED = 10
+"""Steps in one call from the chief. More make a step cheaper and a new kind of network dearer: measured, 5 and 20 are
+slower over a sweep."""
 GROWTH = 2
 """How much larger than needed the variables are made, so that a larger network seldom needs new ones."""
 
 Shard = tuple[Any, Any, Any]
 """A part of the parameters, and its two slots m and v."""
-Fixed = tuple[Any, ...]
-"""What stays the same through a trial: sizes, shapes, rule, batch, seed."""
+Call = tuple[Any, tuple[Any, ...]]
+"""A traced function and its arguments."""
+Share = tuple[str | None, Callable[..., Sequence[Graph]]]
+"""A device, and what gives there, for a step and the shards' values, the loss and each shard's gradient."""
 
 
 class ClusterTrainer:
@@ -55,57 +52,71 @@ class ClusterTrainer:
         jobs: the cluster's addresses by role, the chief's own included: workers fetch from it what it computed.
     """
 
+    alone = False
+    """Whether nobody else changes the parameters during a call, so that they need not be stored within it."""
+
     def __init__(self, data: Parts, jobs: Mapping[str, Sequence[str]]) -> None:
-        self._data = data
+        self._tables = tables_of(data, "train")
+        self._val = constants(tables_of(data, "val"))
+        self._loss_scale = data.target_scale**2
         self._servers = len(jobs["ps"])
         self._workers = len(jobs["worker"])
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
             tf.train.ClusterSpec(dict(jobs)), rpc_layer="grpc"
         )
         self._strategy = tf.distribute.ParameterServerStrategy(resolver)
+        self._update = tf.function(update.apply, autograph=False)
         self._shards: list[Shard] = []
         self._shard_size = 0
-        self._traced: dict[tuple[int, str], Any] = {}
-        self._validations: dict[tuple[int, str], Any] = {}
+        self._traced: dict[tuple[Hashable, int], Any] = {}
+        self._validations: dict[Hashable, Any] = {}
 
     def train(self, job: Job) -> Iterator[Progress]:
         """Train *job*, reporting after every round of steps; stop by not asking for more."""
-        network = job.architecture
+        network = network_of(job)
         rule = RULES[str(job.params["train_optimizer"])]
-        self._begin(network.initial(job.seed, job.weight_init), rule)
-        key = (network.layers, network.activation)
-        if key not in self._traced:
-            self._traced[key] = self._trace(*key)
+        flat = network.initial(job.seed)
+        self._begin(flat, rule)
         fixed = (
-            network.sizes,
-            network.shapes,
             rule.vector(float(job.params["learning_rate"])),
             np.int32(job.params["batch_size"]),
             np.int32(job.seed),
+            np.int32(len(flat)),
+            *network.arguments,
         )
-        scale = self._data.target_scale**2
         pace = Pace()
         step, smooth, still = 0, np.float32(-1), 0
         while step < job.steps:
             begun = time.monotonic()
             stop = step + pace.next(job.steps - step)
-            losses = self._steps(self._traced[key], step, stop, fixed)
+            losses = np.concatenate(self._do(list(self._calls(network, step, stop, fixed))))
             smooth, still = smoothed(losses, smooth, still, job.tolerance)
             pace.took(stop - step, time.monotonic() - begun)
             step = stop
             done = step >= job.steps or still >= STILL_STEPS
-            val = float(self._validate(network))
-            yield Progress(step, float(np.mean(losses)) * scale, val * scale, done)
+            val = float(self._validate(network, len(flat)))
+            yield Progress(step, float(np.mean(losses)) * self._loss_scale, val * self._loss_scale, done)
             if done:
                 return
 
-    def _trace(self, layers: int, activation: str) -> Any:
-        """The traced function that does some steps of networks of this depth."""
+    def _do(self, calls: Sequence[Call]) -> list[NDArray[np.float32]]:
+        """Do the steps of *calls*; returns the training losses of each."""
         raise NotImplementedError
 
-    def _steps(self, traced: Any, step: int, stop: int, fixed: Fixed) -> NDArray[np.float32]:
-        """Do steps *step* to *stop*; returns the training loss of each, [stop - step]."""
+    def _shares(
+        self, network: Network, batch: Graph, seed: Graph, used: Graph, arguments: Sequence[Graph]
+    ) -> list[Share]:
+        """Who computes the gradient of a step."""
         raise NotImplementedError
+
+    def _calls(self, network: Network, step: int, stop: int, fixed: tuple[Any, ...]) -> Iterator[Call]:
+        """The calls that do steps *step* to *stop*."""
+        while step < stop:
+            count = UNROLLED if stop - step >= UNROLLED else 1
+            if (network.key, count) not in self._traced:
+                self._traced[network.key, count] = self._trace(network, count)
+            yield self._traced[network.key, count], (np.int32(step), *fixed)
+            step += count
 
     def _begin(self, flat: NDArray[np.float32], rule: Rule) -> None:
         """Set the variables to the start of a trial, making them anew where they are too small."""
@@ -113,6 +124,7 @@ class ClusterTrainer:
         if size > self._shard_size:
             self._shard_size = size * GROWTH
             self._traced.clear()
+            self._validations.clear()
             with self._strategy.scope():
                 self._shards = [self._make_shard() for _ in range(self._servers)]
         padded = np.zeros(self._shard_size * self._servers, dtype=np.float32)
@@ -129,133 +141,118 @@ class ClusterTrainer:
             slots = [tf.Variable(tf.zeros([self._shard_size]), trainable=False) for _ in range(2)]
         return w, slots[0], slots[1]
 
-    def _read(self, used: Any) -> Any:
-        """The parameters as they are on the parameter servers, flat; the first *used* of them."""
-        return tf.concat([w.read_value() for w, _, _ in self._shards], 0)[:used]
+    def _trace(self, network: Network, count: int) -> Any:
+        """The traced function that does *count* steps of networks with this key; returns their losses, [count].
 
-    def _apply(self, rule: Any, step: Any, slope: Any, used: Any) -> list[Any]:
-        """The operations that apply a gradient, each shard's where the shard lies."""
+        A loop would send its condition and counters to every process in every step, which costs more than the
+        arithmetic. Unrolled, only parameters and gradients travel.
+        """
+
+        @tf.function(autograph=False, input_signature=[WHOLE, RULE, WHOLE, WHOLE, WHOLE, *network.specs])
+        def steps(first, rule, batch, seed, used, *arguments):  # type: ignore[no-untyped-def]
+            shares = self._shares(network, batch, seed, used, arguments)
+            rates, values = [], []
+            for shard in self._shards:
+                with tf.device(shard[0].device):
+                    rates.append(update.rates(rule, first, first + count))
+                    values.append([_read(variable) for variable in shard])
+            losses: list[list[Graph]] = [[] for _ in shares]
+            for number in range(count):
+                slopes: list[Sequence[Graph]] = []
+                for (device, gradient_at), lost in zip(shares, losses, strict=True):
+                    with tf.device(device):
+                        loss, *parts = gradient_at(first + number, *[shard[0] for shard in values])
+                        lost.append(loss)
+                        slopes.append(parts)
+                last = number == count - 1
+                for server, shard in enumerate(self._shards):
+                    with tf.device(shard[0].device):
+                        slope = tf.add_n([parts[server] for parts in slopes])
+                        values[server] = self._update(rule, rates[server][number], *values[server], slope)
+                        if last or not self.alone:
+                            for variable, value in zip(shard, values[server], strict=True):
+                                variable.assign(value, read_value=False)
+                        if not (last or self.alone):
+                            values[server] = [_read(variable) for variable in shard]
+            return tf.add_n([tf.stack(lost) for lost in losses])
+
+        return steps
+
+    def _share(
+        self,
+        network: Network,
+        device: str | None,
+        part: tuple[int, int],
+        batch: Graph,
+        seed: Graph,
+        used: Graph,
+        arguments: Sequence[Graph],
+    ) -> Share:
+        """What a worker gives to a step: the gradient of part i of n of each mini-batch."""
+        index, parts = part
         width = self._shard_size * self._servers
-        applied = []
-        parts = tf.split(tf.pad(slope, [[0, width - used]]), self._servers)
-        for part, (w, m, v) in zip(parts, self._shards, strict=True):
-            with tf.device(w.device):
-                new = update.apply(rule, step, w.read_value(), m.read_value(), v.read_value(), part)
-                applied += [variable.assign(value) for variable, value in zip((w, m, v), new, strict=True)]
-        return applied
+        with tf.device(device):  # copies there, made once a call
+            tables = constants(self._tables)
+            batch, used, *arguments = (tf.identity(value) for value in (batch, used, *arguments))
+            key = random_key(seed)
 
-    def _loop(self, first: Any, count: Any, rule: Any, used: Any, one: Callable[[Any], tuple[Any, Any]]) -> Any:
-        """Do *count* steps from *first*, each with the loss and gradient that *one* gives; returns the losses."""
+        @tf.function(autograph=False)
+        def gradient_at(step, tables, key, batch, used, arguments, *shards):  # type: ignore[no-untyped-def]
+            rows = sample(tables, batch, key, step)
+            if parts > 1:
+                rows = [row[batch * index // parts : batch * (index + 1) // parts] for row in rows]
+            loss, slope = network.gradient(tf.concat(shards, 0)[:used], arguments, rows, batch)
+            return loss, *tf.split(tf.pad(slope, [[0, width - used]]), self._servers)
 
-        def body(step: Any, losses: Any) -> tuple[Any, Any]:
-            loss, slope = one(step)
-            with tf.control_dependencies(self._apply(rule, step, slope, used)):
-                return step + 1, losses.write(step - first, loss)
+        return device, lambda step, *shards: gradient_at(step, tables, key, batch, used, arguments, *shards)
 
-        losses = tf.TensorArray(tf.float32, size=count)
-        _, losses = tf.while_loop(lambda step, _: step < first + count, body, (first, losses), parallel_iterations=1)
-        return losses.stack()
-
-    def _signature(self, layers: int) -> list[Any]:
-        """(first, count, sizes, shapes, rule, batch, seed)"""
-        whole: Any = ([], tf.int32)
-        return signature(
-            whole, whole, ([2 * layers], tf.int32), ([layers, 2], tf.int32), ([7], tf.float32), whole, whole
-        )
-
-    def _validate(self, network: Architecture) -> Any:
+    def _validate(self, network: Network, used: int) -> Any:
         """The loss on the validation part with the parameters as they are now, computed here."""
-        key = (network.layers, network.activation)
-        if key not in self._validations:
-            layers, activation = key
-            x_val, y_val = tf.constant(self._data.x_val), tf.constant(self._data.y_val)
+        if network.key not in self._validations:
 
-            @tf.function(
-                autograph=False,
-                input_signature=signature(([None], tf.float32), ([2 * layers], tf.int32), ([layers, 2], tf.int32)),
-            )
-            def validate(flat, sizes, shapes):  # type: ignore[no-untyped-def]
-                return squared_error(unpack(flat, sizes, shapes, layers), x_val, y_val, activation)
+            @tf.function(autograph=False, input_signature=[VECTOR, *network.specs])
+            def validate(flat, *arguments):  # type: ignore[no-untyped-def]
+                return network.loss(flat, arguments, self._val)
 
-            self._validations[key] = validate
-        flat = np.concatenate([w.numpy() for w, _, _ in self._shards])[: int(network.sizes.sum())]
-        return self._validations[key](flat, network.sizes, network.shapes)
+            self._validations[network.key] = validate
+        flat = np.concatenate([w.numpy() for w, _, _ in self._shards])[:used]
+        return self._validations[network.key](flat, *network.arguments)
+
+
+def _read(variable: Any) -> Graph:
+    """The value of a variable where it lies; `read_value` would fetch it to the chief first."""
+    return raw.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
 
 
 class AsyncTrainer(ClusterTrainer):
-    """Closures of a few steps on whichever worker is free."""
+    """Each call on whichever worker is free."""
 
     def __init__(self, data: Parts, jobs: Mapping[str, Sequence[str]]) -> None:
         super().__init__(data, jobs)
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(self._strategy)
 
-    def _steps(self, traced: Any, step: int, stop: int, fixed: Fixed) -> NDArray[np.float32]:
-        closures = [
-            self._coordinator.schedule(
-                traced, args=(np.int32(first), np.int32(min(CLOSURE_STEPS, stop - first)), *fixed)
-            )
-            for first in range(step, stop, CLOSURE_STEPS)
-        ]
+    def _do(self, calls: Sequence[Call]) -> list[NDArray[np.float32]]:
+        closures = [self._coordinator.schedule(function, args=arguments) for function, arguments in calls]
         self._coordinator.join()
-        return np.concatenate([closure.fetch() for closure in closures])
+        return [closure.fetch() for closure in closures]
 
-    def _trace(self, layers: int, activation: str) -> Any:
-        data = self._data
-
-        @tf.function(autograph=False, input_signature=self._signature(layers))
-        def closure(first, count, sizes, shapes, rule, batch, seed):  # type: ignore[no-untyped-def]
-            x_train, y_train = tf.constant(data.x_train), tf.constant(data.y_train)
-            used = tf.reduce_sum(sizes)
-
-            def one(step: Any) -> tuple[Any, Any]:
-                x, y = sample(x_train, y_train, batch, seed, step)
-                return gradient(self._read(used), sizes, shapes, layers, activation, x, y)
-
-            return self._loop(first, count, rule, used, one)
-
-        return closure
+    def _shares(self, network: Network, *given: Any) -> list[Share]:
+        return [self._share(network, None, (0, 1), *given)]
 
 
 class SyncTrainer(ClusterTrainer):
-    """Every step on all workers, each with its share of the mini-batch."""
+    """Each step on all workers, each with its share of the mini-batch."""
 
-    def _steps(self, traced: Any, step: int, stop: int, fixed: Fixed) -> NDArray[np.float32]:
-        parts = [
-            traced(np.int32(first), np.int32(min(CLOSURE_STEPS, stop - first)), *fixed).numpy()
-            for first in range(step, stop, CLOSURE_STEPS)
+    alone = True
+
+    def _do(self, calls: Sequence[Call]) -> list[NDArray[np.float32]]:
+        return [function(*arguments).numpy() for function, arguments in calls]
+
+    def _shares(self, network: Network, *given: Any) -> list[Share]:
+        return [
+            self._share(network, f"/job:worker/task:{worker}", (worker, self._workers), *given)
+            for worker in range(self._workers)
         ]
-        return np.concatenate(parts)
-
-    def _trace(self, layers: int, activation: str) -> Any:
-        data, workers = self._data, self._workers
-
-        @tf.function(autograph=False, input_signature=self._signature(layers))
-        def steps(first, count, sizes, shapes, rule, batch, seed):  # type: ignore[no-untyped-def]
-            used = tf.reduce_sum(sizes)
-
-            def share(worker: int, step: Any) -> tuple[Any, Any]:
-                """The loss and gradient of one worker's rows of the mini-batch, as parts of the whole batch's."""
-                with tf.device(f"/job:worker/task:{worker}"):
-                    x, y = sample(tf.constant(data.x_train), tf.constant(data.y_train), batch, seed, step)
-                    rows = slice(batch * worker // workers, batch * (worker + 1) // workers)
-                    return gradient(
-                        self._read(used),
-                        sizes,
-                        shapes,
-                        layers,
-                        activation,
-                        x[rows],
-                        y[rows],
-                        tf.cast(batch, tf.float32),
-                    )
-
-            def one(step: Any) -> tuple[Any, Any]:
-                shares = [share(worker, step) for worker in range(workers)]
-                return tf.add_n([part for part, _ in shares]), tf.add_n([part for _, part in shares])
-
-            return self._loop(first, count, rule, used, one)
-
-        return steps
 
 
 TRAINERS = {"async": AsyncTrainer, "sync": SyncTrainer}

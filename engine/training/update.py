@@ -53,12 +53,20 @@ RULES = {
 }
 
 
-def apply(rule: Any, step: Any, flat: Any, m: Any, v: Any, gradient: Any) -> tuple[Any, Any, Any]:
-    """One step of the rule given as `Rule.vector`; *step* counts from 0. All of *flat*'s shape; returns flat, m, v."""
-    keep_m, add_m, keep_v, add_v, epsilon, rate, corrected = tf.unstack(rule, num=7)
+def rates(rule: Any, first: Any, stop: Any) -> Any:
+    """The rate of each step from *first*, counted from 0, to *stop*; [stop - first].
+
+    In double precision: a vector's power differs from a scalar's in the last bits, and so with the place in it.
+    """
+    keep_m, _, keep_v, _, _, rate, corrected = tf.unstack(tf.cast(rule, tf.float64), num=7)
+    t = tf.cast(tf.range(first + 1, stop + 1), tf.float64)
+    adam = tf.sqrt(1.0 - tf.pow(keep_v, t)) / (1.0 - tf.pow(keep_m, t))
+    return tf.cast(rate * tf.where(corrected > 0, adam, 1.0), rule.dtype)
+
+
+def apply(rule: Any, rate: Any, flat: Any, m: Any, v: Any, gradient: Any) -> tuple[Any, Any, Any]:
+    """One step of the rule given as `Rule.vector`, at this step's *rate*. All of *flat*'s shape; returns flat, m, v."""
+    keep_m, add_m, keep_v, add_v, epsilon, _, _ = tf.unstack(rule, num=7)
     m = m * keep_m + gradient * add_m
     v = v * keep_v + tf.square(gradient) * add_v
-    t = tf.cast(step + 1, tf.float32)
-    adam = tf.sqrt(1.0 - tf.pow(keep_v, t)) / (1.0 - tf.pow(keep_m, t))
-    rate = rate * tf.where(corrected > 0, adam, 1.0)
     return flat - rate * m / (tf.sqrt(v) + epsilon), m, v

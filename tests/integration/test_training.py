@@ -51,42 +51,70 @@ class FixedPace(Pace):
 def test_the_gradient_is_the_one_of_finite_differences(activation: str) -> None:
     import tensorflow as tf
 
-    from engine.training import regression
+    from engine.training.regression import Regression
 
-    network = Architecture((3, 5, 4, 1), activation)
+    network = Regression(Architecture((3, 5, 4, 1), activation), "scaled")
+    sizes, shapes, learns = network.arguments
     rng = np.random.default_rng(3)
-    x = tf.constant(rng.normal(size=(16, 3)), tf.float64)
-    y = tf.constant(rng.normal(size=(16, 1)), tf.float64)
-    flat = network.initial(1, "scaled").astype(np.float64) + rng.normal(size=network.sizes.sum()) * 0.1
+    rows = [tf.constant(rng.normal(size=(16, 4))), tf.constant(rng.normal(size=16))]
+    flat = network.initial(1).astype(np.float64)
+    flat += rng.normal(size=len(flat)) * 0.1 * learns
 
     def loss(at: Any) -> float:
-        parts = regression.unpack(tf.constant(at), network.sizes, network.shapes, network.layers)
-        return float(regression.squared_error(parts, x, y, activation))
+        return float(network.loss(tf.constant(at), network.arguments, rows))
 
-    value, slope = regression.gradient(
-        tf.constant(flat), network.sizes, network.shapes, network.layers, activation, x, y
-    )
+    value, slope = network.gradient(tf.constant(flat), [sizes, shapes, learns.astype(np.float64)], rows)
     assert float(value) == pytest.approx(loss(flat))
     step = 1e-6
     for index in range(len(flat)):
         nudge = np.zeros_like(flat)
         nudge[index] = step
-        difference = (loss(flat + nudge) - loss(flat - nudge)) / (2 * step)
+        difference = (loss(flat + nudge) - loss(flat - nudge)) / (2 * step) * learns[index]
         assert float(slope[index]) == pytest.approx(difference, rel=1e-4, abs=1e-7), f"parameter {index}"
+    of_twice, _ = network.gradient(tf.constant(flat), [sizes, shapes, learns.astype(np.float64)], rows, 32)
+    assert float(of_twice) == pytest.approx(loss(flat) / 2)
 
 
-def test_the_network_computes_what_plain_matrices_do() -> None:
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_network_computes_what_plain_matrices_do(activation: str) -> None:
     import tensorflow as tf
 
-    from engine.training import regression
+    from engine.training.regression import Regression
 
-    network = Architecture((3, 5, 4, 1), "relu")
-    flat = network.initial(1, "normal")
-    x = np.random.default_rng(3).normal(size=(7, 3)).astype(np.float32)
-    parts = regression.unpack(tf.constant(flat), network.sizes, network.shapes, network.layers)
-    w1, b1, w2, b2, w3, b3 = [part.numpy() for part in parts]
-    hidden = np.maximum(w2 @ np.maximum(w1 @ x.T + b1, 0) + b2, 0)
-    np.testing.assert_allclose(regression.forward(parts, x, "relu"), w3 @ hidden + b3, rtol=1e-4, atol=1e-5)
+    architecture = Architecture((3, 5, 4, 1), activation)
+    network = Regression(architecture, "normal")
+    rng = np.random.default_rng(3)
+    flat = network.initial(1)
+    flat += rng.normal(size=len(flat)).astype(np.float32) * network.arguments[2]
+    x, y = rng.normal(size=(7, 3)).astype(np.float32), rng.normal(size=7).astype(np.float32)
+    rows = [tf.constant(np.hstack([x, np.ones((7, 1), np.float32)])), tf.constant(y)]
+    mean = float(np.mean((predicted(architecture, flat, x) - y) ** 2))
+    assert float(network.loss(flat, network.arguments, rows)) == pytest.approx(mean, rel=1e-4)
+
+
+def predicted(architecture: Architecture, flat: Any, x: Any) -> Any:
+    """Plain numpy: [rows]."""
+    act = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh}[architecture.activation]
+    *hidden, (w, b) = architecture.matrices(flat)
+    for weights, biases in hidden:
+        x = act(x @ weights.T + biases)
+    return (x @ w.T + b)[:, 0]
+
+
+def test_mini_batches_are_uniform_and_no_two_steps_share_their_draws() -> None:
+    import tensorflow as tf
+
+    from engine.training.network import random_key, sample
+
+    table = [tf.range(50)]
+    draws = [sample(table, 4000, random_key(3), step)[0].numpy() for step in range(3)]
+    for one in draws:
+        counts = np.bincount(one, minlength=50)
+        assert counts.min() > 40, counts
+        assert counts.max() < 130, counts
+    for shift in range(12):
+        assert np.mean(draws[1][: 4000 - shift] == draws[0][shift:]) < 0.1, "the steps' numbers overlap"
+    assert list(sample(table, 10, random_key(3), 1)[0].numpy()) != list(sample(table, 10, random_key(4), 1)[0].numpy())
 
 
 @pytest.mark.parametrize(("optimizer", "rate"), [("Adam", 0.01), ("sgd", 0.02), ("Adagrad", 0.1)])
@@ -131,11 +159,8 @@ def test_the_validation_loss_is_the_mean_squared_error_of_the_whole_validation_p
     """With a rate of nearly 0 the network stays as it was made, and can be computed by hand."""
     (report,) = trained(trainer, monkeypatch, 5, steps=5, learning_rate=1e-30, train_optimizer="sgd")
     data, network = linear(), job().architecture
-    flat = network.initial(11, "scaled")
-    w1, b1, w2, b2 = np.split(flat, np.cumsum(network.sizes)[:-1])
-    hidden = np.maximum(w1.reshape(8, 3) @ data.x_val.T + b1[:, None], 0)
-    predicted = w2.reshape(1, 8) @ hidden + b2[:, None]
-    assert report.val == pytest.approx(float(np.mean((predicted.T - data.y_val) ** 2)), rel=1e-5)
+    mean = float(np.mean((predicted(network, network.initial(11, "scaled"), data.x_val) - data.y_val[:, 0]) ** 2))
+    assert report.val == pytest.approx(mean, rel=1e-5)
 
 
 def test_a_trial_that_still_learns_is_not_stopped_by_the_reference_tolerance(trainer: Any) -> None:

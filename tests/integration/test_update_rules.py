@@ -52,15 +52,16 @@ PLAIN = {"Adam": adam, "sgd": sgd, "Adagrad": adagrad}
 def ours(name: str) -> Vector:
     import tensorflow as tf
 
-    from engine.training.update import RULES, apply
+    from engine.training.update import RULES, apply, rates
 
     rule = RULES[name]
     vector = tf.constant(rule.vector(RATE))
     w, m = tf.zeros(SIZE), tf.zeros(SIZE)
     v = tf.fill([SIZE], np.float32(rule.start_v))
+    rate = rates(vector, 0, STEPS)
     for step in range(STEPS):
         slope = tf.constant(gradient(w.numpy().astype(np.float64), step), tf.float32)
-        w, m, v = apply(vector, tf.constant(step), w, m, v, slope)
+        w, m, v = apply(vector, rate[step], w, m, v, slope)
     return w.numpy()
 
 
