@@ -14,7 +14,6 @@ from __future__ import annotations
 import getpass
 import logging
 import random
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -95,7 +94,7 @@ def sweep_now(config: SweepConfig) -> float | None:
             config.total_trials,
             config.total_steps,
             clock(),
-            claimed=(f"{socket.gethostname()}, command line", LEASE),
+            claimed=(f"{settings.machine_name}, command line", LEASE),
         )
         state = run_sweep(store, settings, store.sweeps.get(sweep_id))
         if state is SweepState.STOPPED:

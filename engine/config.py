@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import difflib
 import re
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -217,13 +216,30 @@ class SweepConfig(BaseModel):
         "localhost:2223,localhost:2224",
         "cluster",
         "Parameter servers",
-        "One host:port for each parameter server, separated by commas.",
+        "One host:port for each parameter server, separated by commas. localhost is the machine that runs the sweep.",
     )
     worker_hosts: str = _key(
         "localhost:2225,localhost:2226,localhost:2227,localhost:2228",
         "cluster",
         "Workers",
-        "One host:port for each worker, separated by commas.",
+        "One host:port for each worker, separated by commas. On other machines their daemon starts it.",
+    )
+    missing_hosts: Literal["fewer", "wait"] = _key(
+        "fewer",
+        "cluster",
+        "When a host does not answer",
+        "fewer: train with the workers that answer; the others join when they do. wait: begin nothing until all "
+        "answer. Parameter servers are always waited for when trials use them (async, sync).",
+    )
+    worker_deadline: float = _key(
+        60,
+        "cluster",
+        "Worker deadline",
+        "A process that trains and reports nothing for so long is taken for stuck, killed and replaced; its trial is "
+        "tried again. It must be longer than one step of the largest network.",
+        "seconds",
+        ge=1,
+        le=86_400,
     )
     num_gpus: int = _key(
         0, "cluster", "GPUs", "Worker i uses GPU i modulo this number; 0 keeps all on the CPU.", "GPUs", ge=0, le=64
@@ -381,12 +397,6 @@ def split_hosts(text: str) -> list[str]:
     return [host.strip() for host in text.split(",") if host.strip()]
 
 
-def is_local(address: str) -> bool:
-    """Whether host:port names the machine that runs the sweep."""
-    host = address.rpartition(":")[0].lower()
-    return host in ("localhost", socket.gethostname().lower()) or host.startswith("127.")
-
-
 def parse(values: Mapping[str, Any]) -> SweepConfig:
     """The configuration that *values* describe, defaults filled in.
 
@@ -479,11 +489,6 @@ def _across(config: SweepConfig) -> list[Problem]:
         )
     if config.power_method and config.data_features > MOST_POWERS:
         problems.append(Problem("data_features", f"at most {MOST_POWERS} with power_method: higher powers overflow"))
-    for key, hosts in (("ps_hosts", config.ps), ("worker_hosts", config.workers)):
-        if remote := [host for host in hosts if not is_local(host)]:
-            problems.append(
-                Problem(key, f"{remote[0]} is not on this machine; processes are started on localhost only, for now")
-            )
     if shared := set(config.ps) & set(config.workers):
         problems.append(Problem("worker_hosts", f"{sorted(shared)[0]} is already a parameter server; use another port"))
     if config.load_data and config.dataset != "synthetic":

@@ -13,7 +13,6 @@ import fcntl
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +23,8 @@ from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
 from engine import settings as settings_module
+from engine.cluster.keeper import Keeper
+from engine.cluster.machine import names_of
 from engine.errors import LeaseLost, NhopError, StoreError, StoreUnavailable
 from engine.recorder import LEASE, give_up
 from engine.settings import ROOT, Settings
@@ -55,7 +56,8 @@ class Daemon:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._name = socket.gethostname()
+        self._name = settings.machine_name
+        self._keeper = Keeper(self._name, names_of(settings), settings.data_dir)
         self._children: list[_Child] = []
         self._stopping = threading.Event()
         self._answering_since = time.monotonic()
@@ -78,13 +80,18 @@ class Daemon:
                     beaten = time.monotonic()
                 if len(self._children) < self._settings.sweep_slots:
                     self._claim()
+                self._keeper.look_after(self._store.servers, _now())
                 self._prune()
                 answered = time.monotonic()
             except StoreUnavailable as error:
                 self._answering_since = time.monotonic()
                 log.warning("%s", error)
                 self._reconnect()
-                if not self._children and time.monotonic() - answered > ABANDONED_SECONDS and self._settings.embedded:
+                if (
+                    not (self._children or self._keeper.keeps)
+                    and time.monotonic() - answered > ABANDONED_SECONDS
+                    and self._settings.embedded
+                ):
                     log.info("the embedded database is gone and nothing runs: the daemon ends")
                     return
             except StoreError as error:
@@ -147,6 +154,7 @@ class Daemon:
         if time.monotonic() - self._pruned > PRUNE_SECONDS:
             self._pruned = time.monotonic()
             self._store.events.prune(_now() - EVENTS_KEPT)
+            self._store.servers.sweep_out(_now() - EVENTS_KEPT)
 
     def _reconnect(self) -> None:
         """The embedded database may have come back on another port."""
@@ -160,6 +168,7 @@ class Daemon:
 
     def _end(self) -> None:
         """End the optimizers, which leave their sweeps to be resumed, and say good-bye."""
+        self._keeper.end()
         for child in self._children:
             child.process.terminate()
         deadline = time.monotonic() + OPTIMIZER_STOP_SECONDS

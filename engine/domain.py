@@ -28,8 +28,8 @@ class SweepState(StrEnum):
 class TrialState(StrEnum):
     """QUEUED → RUNNING → COMPLETED | PRUNED | FAILED | LOST | STOPPED.
 
-    FAILED is an error in the trial itself; LOST, that its process or machine died: it is queued again as its next
-    attempt; STOPPED, that the user stopped the sweep while it trained.
+    PRUNED ended early, by a pruner or by hand; FAILED is an error in the trial itself; LOST, that its process or
+    machine died: it is queued again as its next attempt; STOPPED, that the user stopped the sweep while it trained.
     """
 
     QUEUED = "QUEUED"
@@ -61,6 +61,16 @@ TRIAL_MOVES: Mapping[TrialState, frozenset[TrialState]] = {
     TrialState.FAILED: frozenset(),
     TrialState.STOPPED: frozenset(),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user wants of a sweep that runs: end it, hold it, end some of its trials early."""
+
+    stop: bool = False
+    pause: bool = False
+    cancel: frozenset[int] = frozenset()
+
 
 ENDED = frozenset({SweepState.COMPLETED, SweepState.FAILED, SweepState.STOPPED})
 """The states a sweep never leaves."""

@@ -39,6 +39,8 @@ class ProcessState(StrEnum):
     STARTING = "starting"
     READY = "ready"
     TRAINING = "training"
+    PAUSED = "paused"
+    MISSING = "missing"
     LOST = "lost"
     STOPPED = "stopped"
 

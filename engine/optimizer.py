@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from engine.cluster.cluster import Broken, Cluster, Happening, Reached
+from engine.cluster.cluster import Broken, Cancelled, Cluster, Happening, Reached
 from engine.config import SweepConfig
-from engine.domain import Trial, TrialState
+from engine.domain import SweepState, Trial, TrialState, Wishes
 from engine.errors import LeaseLost, NhopError
 from engine.events import EventType
 from engine.recorder import Recorder
@@ -80,6 +80,8 @@ class Optimizer:
         self._stages: list[dict[str, Any]] = []
         self._ended = Counter(trial.state for trial in self._trials.values())
         self._steps = sum(trial.steps for trial in self._trials.values() if trial.state in COUNTED)
+        self._paused = False
+        self._cancelled: set[int] = set()
         self._began = time.monotonic()
         self._steps_before = self._steps
 
@@ -147,8 +149,7 @@ class Optimizer:
         while (waiting and not satisfied) or running:
             if self._recorder.lost.is_set():
                 raise LeaseLost("another optimizer owns the sweep")
-            if self._recorder.stop_requested.is_set():
-                self._stop(running.values())
+            self._heed(self._recorder.wishes, running)
             for name in self._cluster.idle():
                 if waiting and not satisfied:
                     self._start(waiting.popleft(), name, running)
@@ -166,6 +167,20 @@ class Optimizer:
                 self._recorder.set(progress=self._progress(index))
         for trial in waiting:
             del self._trials[trial.number]
+
+    def _heed(self, wishes: Wishes, running: dict[int, Trial]) -> None:
+        """Do what the user wants."""
+        if wishes.stop:
+            self._stop(running.values())
+        if wishes.pause is not self._paused:
+            self._paused = wishes.pause
+            self._cluster.pause(wishes.pause)
+            self._recorder.set(state=str(SweepState.PAUSED if wishes.pause else SweepState.RUNNING))
+            log.info("paused; the trials in training wait at their next report" if wishes.pause else "resumed")
+        for number in wishes.cancel & running.keys():
+            if number not in self._cancelled:
+                self._cancelled.add(number)
+                self._cluster.cancel(str(running[number].worker))
 
     def _start(self, trial: Trial, worker: str, running: dict[int, Trial]) -> None:
         trial.move(TrialState.RUNNING)
@@ -195,6 +210,10 @@ class Optimizer:
             else:
                 self._end(trial, TrialState.FAILED, happening.error)
                 log.warning("trial %d failed: %s", trial.number, happening.error.strip().splitlines()[-1])
+            return None
+        if isinstance(happening, Cancelled):
+            self._end(trial, TrialState.PRUNED, None)
+            log.info("trial %d: ended by hand at step %d", trial.number, trial.step)
             return None
         self._reach(trial, happening)
         if not happening.done:
@@ -227,6 +246,7 @@ class Optimizer:
         """The trial's process died: queue it again, or give it up after the last attempt."""
         trial.move(TrialState.LOST)
         trial.attempts.append({"attempt": trial.attempt, "worker": trial.worker, "step": trial.step, "error": why})
+        self._cancelled.discard(trial.number)
         if trial.attempt >= self._config.max_attempts:
             self._end(trial, TrialState.FAILED, f"{why}; given up after {trial.attempt} attempts")
             log.error("trial %d: %s", trial.number, trial.error)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from engine.domain import SweepState, Trial, TrialState
+from engine.domain import SweepState, Trial, TrialState, Wishes
 from engine.errors import LeaseLost, StoreError, StoreUnavailable
 from engine.events import EventType
 from engine.store import Store
@@ -61,8 +61,8 @@ class Recorder:
         self._drafts: list[Document] = []
         self._writing: list[Document] = []
         self._again = False
-        self.stop_requested = threading.Event()
-        """Set when the user wants the sweep stopped."""
+        self.wishes = Wishes()
+        """What the user wants of the sweep."""
         self.lost = threading.Event()
         """Set when another optimizer owns the sweep."""
         self._closing = threading.Event()
@@ -200,8 +200,7 @@ class Recorder:
                 self._flush(running=with_curves)
                 if with_curves:
                     curves = now
-                if self._store.sweeps.wants_stop(self._id):
-                    self.stop_requested.set()
+                self.wishes = self._store.sweeps.wishes(self._id)
                 if silent_since is not None:
                     log.info("the database answers again after %.0f s; nothing was lost", now - silent_since)
                     silent_since = None

@@ -20,7 +20,9 @@ from sacred import SETTINGS, Experiment
 from sacred.dependencies import get_commit_if_possible
 from sacred.utils import SacredInterrupt
 
-from engine.cluster.cluster import Cluster
+from engine.cluster.cluster import Cluster, Deadlines
+from engine.cluster.elsewhere import Elsewhere
+from engine.cluster.machine import names_of
 from engine.cluster.spec import ClusterPlan
 from engine.config import SweepConfig, parse
 from engine.data import prepare
@@ -93,7 +95,7 @@ def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any]) -> SweepS
     with _logging(recorder, log_dir / "hyper_opt.log"):
         recorder.start()
         try:
-            _experiment(store, recorder, config, journal, work_dir, log_dir)
+            _experiment(store, settings, recorder, config, journal, work_dir, log_dir)
             state = SweepState.COMPLETED
         except (Interrupted, KeyboardInterrupt):
             state = SweepState.STOPPED
@@ -122,7 +124,13 @@ def _log_dir(config: SweepConfig, sweep_id: str) -> Path:
 
 
 def _experiment(
-    store: Store, recorder: Recorder, config: SweepConfig, journal: Journal, work_dir: Path, log_dir: Path
+    store: Store,
+    settings: Settings,
+    recorder: Recorder,
+    config: SweepConfig,
+    journal: Journal,
+    work_dir: Path,
+    log_dir: Path,
 ) -> None:
     """Run the sweep as a Sacred run of the experiment `optimizer`."""
     SETTINGS.CAPTURE_MODE = "sys"
@@ -141,7 +149,7 @@ def _experiment(
                 _run.log_scalar("best_loss", min(best, trial.loss), completed)
 
         try:
-            return _optimize(store, recorder, config, journal, work_dir, log_dir, on_result)
+            return _optimize(store, settings, recorder, config, journal, work_dir, log_dir, on_result)
         except SweepStopped:
             log.info("stopped by the user; the results so far are kept")
             raise Interrupted from None
@@ -164,6 +172,7 @@ def _has_readable_git() -> bool:
 
 def _optimize(
     store: Store,
+    settings: Settings,
     recorder: Recorder,
     config: SweepConfig,
     journal: Journal,
@@ -179,7 +188,13 @@ def _optimize(
         recorder.event(EventType.PROCESS, process)
 
     data_path = work_dir / "data.npz"
-    cluster = Cluster(ClusterPlan.of(config), data_path, log_dir, tell)
+    plan = ClusterPlan.of(config, names_of(settings))
+    elsewhere = Elsewhere(store, recorder.sweep["_id"], recorder.sweep["lease"]["fence"]) if plan.remote else None
+    deadlines = Deadlines(silent=config.worker_deadline, stopped=min(config.worker_deadline, Deadlines().stopped))
+    cluster = Cluster(
+        plan, data_path, log_dir, tell, elsewhere=elsewhere, deadlines=deadlines,
+        wait_for_all=config.missing_hosts == "wait",
+    )  # fmt: skip
     cluster.start()
     try:
         prepare(config).save(data_path)
@@ -198,10 +213,8 @@ def _optimize(
     finally:
         cluster.stop()
         if cluster.private is False:
-            log.warning(
-                "the parameter servers and workers listen on all interfaces: this system allows no private network "
-                "namespace; fence their ports"
-            )
+            why = "other machines take part" if plan.remote else "this system allows no private network namespace"
+            log.warning("the parameter servers and workers listen on all interfaces, since %s; fence their ports", why)
 
 
 def _known(stored: Stored, sweep: dict[str, Any], journal: Journal) -> tuple[list[Trial], set[int]]:

@@ -6,6 +6,7 @@ The engine and the web application read the same settings; the web application a
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,11 @@ SETTINGS: Mapping[str, tuple[str, Any, str]] = {
     "mongo_uri": ("NHOP_MONGO_URI", "", "a MongoDB to use; empty starts the embedded one"),
     "database": ("NHOP_DATABASE", "nhop", "name of the database in it"),
     "data_dir": ("NHOP_DATA_DIR", "data", "folder of the embedded database, journals and keys"),
+    "machine": (
+        "NHOP_MACHINE",
+        "",
+        "what ps_hosts and worker_hosts call this machine, several names separated by commas; empty: its host name",
+    ),
     "sweep_slots": ("NHOP_SWEEP_SLOTS", 2, "sweeps that run at once on this machine"),
 }
 """Each setting of config.yaml's `webapp:` section: environment variable, default, what it is."""
@@ -37,6 +43,7 @@ class Settings:
     mongo_uri: str
     database: str
     data_dir: Path
+    machine: str
     sweep_slots: int
 
     @property
@@ -44,9 +51,19 @@ class Settings:
         """Whether the embedded database is used."""
         return not self.mongo_uri
 
+    @property
+    def machine_name(self) -> str:
+        """What the pages call this machine."""
+        return machine_names(self.machine)[0]
+
     def environment(self) -> dict[str, str]:
         """The environment that gives a child process these same settings."""
         return {SETTINGS[name][0]: str(getattr(self, name)) for name in SETTINGS}
+
+
+def machine_names(given: str) -> list[str]:
+    """The names in the setting `machine`, or the host's."""
+    return [name.strip().lower() for name in given.split(",") if name.strip()] or [socket.gethostname().lower()]
 
 
 def load(environ: Mapping[str, str] = os.environ, config_file: Path = CONFIG_FILE) -> Settings:

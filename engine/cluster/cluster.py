@@ -6,6 +6,7 @@ socket pair of its own, whose closing tells both ends that the other is gone.
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 import signal
@@ -14,24 +15,45 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from engine.cluster.channel import Channel, Message
+from engine.cluster.elsewhere import Elsewhere
+from engine.cluster.machine import address_towards
 from engine.cluster.ports import free_ports
-from engine.cluster.spec import CHIEF, ENVIRONMENT, PS, WORKER, ClusterPlan, Member
+from engine.cluster.spec import CHIEF, ENVIRONMENT, PROXY, PS, WORKER, ClusterPlan, Member
 from engine.errors import ClusterError
 from engine.events import ProcessState
 from engine.settings import ROOT
 from engine.training.job import Job
 
-READY_SECONDS = 60.0
-"""A process that is not ready so long after its fork is replaced."""
-SILENT_SECONDS = 60.0
-"""A process that trains and says nothing for so long is stuck (stopped, or in a dead call), and replaced."""
+log = logging.getLogger("nhop.cluster")
+
+LOOK_SECONDS = 0.5
+"""Between two looks at the processes' states."""
 MOST_FAILURES = 5
 """Starts of one process that may fail in a row before the sweep gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long to wait for what, in seconds."""
+
+    ready: float = 60.0
+    """A process that is not ready so long after its fork is replaced."""
+    silent: float = 60.0
+    """A process that trains and says nothing for so long is stuck, and replaced."""
+    stopped: float = 20.0
+    """A process that the system has stopped for so long (SIGSTOP) is replaced: TensorFlow would wait for ever."""
+    missing: float = 15.0
+    """A server of another machine that has not answered for so long is reported missing."""
+    gone: float = 3.0
+    """The same for one that has answered before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +80,17 @@ class Broken:
     lost: bool
 
 
-Happening = Reached | Broken
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A trial ended at *step* because it was to."""
+
+    number: int
+    attempt: int
+    worker: str
+    step: int
+
+
+Happening = Reached | Broken | Cancelled
 
 
 @dataclass(slots=True)
@@ -71,6 +103,8 @@ class _Process:
     state: ProcessState = ProcessState.STARTING
     job: Job | None = None
     heard: float = field(default_factory=time.monotonic)
+    answered: float = field(default_factory=time.monotonic)
+    stopped: float | None = None
     failures: int = 0
     restarts: int = 0
 
@@ -83,17 +117,36 @@ class Cluster:
         data: the .npz file of the sweep's data.
         log_dir: where each process writes its log.
         tell: called with every change of a process, as the data of a `process` event.
-        private: try to run in a private network namespace.
+        private: try to run in a private network namespace, if all processes are to run here.
+        elsewhere: asks for and watches the servers on other machines; needed where the plan has any.
+        deadlines: how long to wait for what.
+        wait_for_all: begin no trial while a worker is missing.
     """
 
     def __init__(
-        self, plan: ClusterPlan, data: Path, log_dir: Path, tell: Callable[[dict[str, Any]], None], private: bool = True
+        self,
+        plan: ClusterPlan,
+        data: Path,
+        log_dir: Path,
+        tell: Callable[[dict[str, Any]], None],
+        private: bool = True,
+        elsewhere: Elsewhere | None = None,
+        deadlines: Deadlines = Deadlines(),
+        wait_for_all: bool = False,
     ) -> None:
         self._plan = plan
+        self._elsewhere = elsewhere
+        self._deadlines = deadlines
+        self._wait_for_all = wait_for_all
+        self._paused = False
+        self._address = "localhost"
+        self._chief_workers: list[str] = []
+        self._dismissed: set[int] = set()
+        self._looked = 0.0
         self._data = data
         self._log_dir = log_dir
         self._tell = tell
-        self._want_private = private
+        self._want_private = private and not plan.remote
         self.private: bool | None = None
         """Whether the processes live in a namespace of their own; None until the zygote has said so."""
         self._selector = selectors.DefaultSelector()
@@ -128,7 +181,14 @@ class Cluster:
 
     def idle(self) -> list[str]:
         """The executors that could take a trial now."""
-        return [name for name in self.executors if (process := self._processes.get(name)) and _free(process)]
+        executors = [process for name in self.executors if (process := self._processes.get(name))]
+        if self._paused or (self._wait_for_all and any(process.channel is None for process in executors)):
+            return []
+        return [process.member.name for process in executors if _free(process)]
+
+    def missing(self) -> list[str]:
+        """The servers on other machines that do not answer."""
+        return [name for name, process in self._processes.items() if process.state is ProcessState.MISSING]
 
     def train(self, name: str, job: Job) -> bool:
         """Give *job* to an idle executor; False when it has just died."""
@@ -136,6 +196,22 @@ class Cluster:
         process.job, process.heard = job, time.monotonic()
         self._change(process, ProcessState.TRAINING, f"trial {job.number}")
         return process.channel is not None and process.channel.send({"train": job.to_message()})
+
+    def cancel(self, name: str) -> None:
+        """End at the next chunk boundary the trial that an executor trains; `Cancelled` follows."""
+        process = self._processes[name]
+        if process.channel is not None and process.job is not None:
+            process.channel.send({"cancel": {"number": process.job.number, "attempt": process.job.attempt}})
+
+    def pause(self, paused: bool) -> None:
+        """Hold every trial at its next chunk boundary and begin no other, or go on."""
+        self._paused = paused
+        for process in self._processes.values():
+            if process.channel is not None and process.job is not None:
+                process.channel.send({"pause": paused})
+                process.heard = time.monotonic()
+                state = ProcessState.PAUSED if paused else ProcessState.TRAINING
+                self._change(process, state, f"trial {process.job.number}")
 
     def poll(self, seconds: float) -> list[Happening]:
         """What happened within *seconds*; returns early when something did.
@@ -149,10 +225,16 @@ class Cluster:
                 happened += self._hear_zygote()
             elif key.data.channel is key.fileobj:  # else it was replaced a moment ago, and must not be waited for
                 happened += self._hear(key.data)
-        return happened + self._check_deadlines()
+        self._look_elsewhere()
+        self._look_for_stopped()
+        self._refresh_chief()
+        self._check_deadlines()
+        return happened
 
     def stop(self) -> None:
         """End every process. Safe when they are gone."""
+        if self._elsewhere is not None:
+            self._elsewhere.stop()
         if self._control is not None:
             self._control.close()
         if self._zygote is not None:
@@ -180,7 +262,8 @@ class Cluster:
             elif "imported" in message:
                 self._imported = True
                 for member in self._plan.servers:
-                    self._fork(_Process(member))
+                    if not member.remote:
+                        self._fork(_Process(member))
             elif "started" in message:
                 if process := self._processes.get(message["started"]):
                     process.pid = message["pid"]
@@ -213,29 +296,45 @@ class Cluster:
         return happened
 
     def _settle(self, private: bool) -> None:
-        """Fix the addresses: the configured ones in a private namespace, else free ports of this machine."""
+        """Fix the addresses: the configured ones in a private namespace or with other machines, else free ports."""
         self.private = private
-        if not private:
+        if self._plan.remote:
+            self._settle_among_others()
+        elif not private:
             self._plan = self._plan.on_ports(free_ports(len(self._plan.servers)))
         members = [*self._plan.servers, *([Member(CHIEF, 0, "")] if CHIEF in self.executors else [])]
         for member in members:
             self._processes[member.name] = _Process(member)
-            self._change(self._processes[member.name], ProcessState.STARTING, "waiting for TensorFlow's import")
+            where = f"waiting for {member.host}" if member.remote else "waiting for TensorFlow's import"
+            self._change(self._processes[member.name], ProcessState.STARTING, where)
 
-    def _fork(self, process: _Process) -> None:
-        """Have the zygote fork *process*, with a fresh channel."""
+    def _settle_among_others(self) -> None:
+        for member in self._plan.remote:
+            with suppress(OSError):
+                self._address = address_towards(member.host)
+                break
+        self._plan = self._plan.seen_from_elsewhere(self._address)
+        if self._elsewhere is not None and not self._elsewhere.started:
+            self._elsewhere.start(self._plan)
+
+    def _fork(self, process: _Process, workers: list[str] | None = None) -> None:
+        """Have the zygote fork *process*, with a fresh channel; the chief of *workers*."""
         assert self._control is not None  # noqa: S101
         ours, theirs = socket.socketpair()
         process.channel, process.pid, process.job = Channel(ours), None, None
-        process.state, process.heard = ProcessState.STARTING, time.monotonic()
+        process.state, process.heard, process.stopped = ProcessState.STARTING, time.monotonic(), None
         self._processes[process.member.name] = process
+        jobs = self._plan.jobs
+        if workers is not None:
+            jobs = {**jobs, WORKER: [self._processes[name].member.address for name in workers]}
         with theirs:
             self._control.send(
                 {
                     "name": process.member.name,
-                    "role": process.member.role,
+                    "role": PROXY if process.member.remote else process.member.role,
                     "index": process.member.index,
-                    "jobs": self._plan.jobs,
+                    "jobs": jobs,
+                    "address": self._address,
                     "parallelism": self._plan.parallelism,
                     "data": str(self._data),
                     "environment": self._plan.environment(process.member, os.cpu_count() or 1),
@@ -255,7 +354,7 @@ class Cluster:
         for message in messages:
             if "ready" in message:
                 process.failures = 0
-                self._change(process, ProcessState.READY, "")
+                self._change(process, ProcessState.READY, self._kept_by(process))
                 self._maybe_chief()
             elif process.job is not None:
                 happened += self._said(process, process.job, message)
@@ -268,8 +367,10 @@ class Cluster:
             return []
         if kind != "progress":
             process.job = None
-            self._change(process, ProcessState.READY, "")
+            self._change(process, ProcessState.READY, self._kept_by(process))
         name = process.member.name
+        if kind == "cancelled":
+            return [Cancelled(job.number, job.attempt, name, body["step"])]
         if kind in ("progress", "done"):
             return [
                 Reached(job.number, job.attempt, name, body["step"], body["train"], body["val"], done=kind == "done")
@@ -281,31 +382,44 @@ class Cluster:
         process = self._processes.get(message["exited"])
         if process is None or (process.pid is not None and process.pid != message["pid"]):
             return []
+        if message["pid"] in self._dismissed:
+            self._dismissed.discard(message["pid"])
+            self._forget_channel(process)
+            process.pid = None
+            self._maybe_chief()
+            return []
         how = f"signal {signal.Signals(-message['code']).name}" if message["code"] < 0 else f"code {message['code']}"
         return self._replace(process, f"ended with {how}")
 
     def _replace(self, process: _Process, why: str) -> list[Happening]:
-        name, job = process.member.name, process.job
+        name, job, remote = process.member.name, process.job, process.member.remote
         process.failures += 1
         process.restarts += 1
-        if process.failures > MOST_FAILURES:
+        if process.failures > MOST_FAILURES and not remote:
             raise ClusterError(
                 f"{name} {why}, {process.failures} times in a row; {self._log_dir / f'{name}.log'} says why"
             )
         self._forget_channel(process)
-        self._change(process, ProcessState.LOST, why)
+        self._change(process, ProcessState.LOST, f"the connection to it {why}" if remote else why)
         happened: list[Happening] = []
         if job is not None:
             happened.append(Broken(job.number, job.attempt, name, f"{name} {why}", lost=True))
         process.job, process.pid = None, None
-        if name == CHIEF:
-            process.state = ProcessState.LOST
+        if remote:
+            if self._elsewhere is not None and process.failures > 1:
+                self._elsewhere.replace(name)
+        elif name == CHIEF:
             self._maybe_chief()
         else:
             self._fork(process)
-            if process.member.role == PS and (chief := self._processes.get(CHIEF)) and chief.pid is not None:
-                self._kill(chief)
+            if process.member.role == PS:
+                self._kill_chief()
         return happened
+
+    def _kill_chief(self) -> None:
+        """Its variables are gone with a parameter server."""
+        if (chief := self._processes.get(CHIEF)) and chief.pid is not None:
+            self._kill(chief)
 
     def _forget_channel(self, process: _Process) -> None:
         if process.channel is not None:
@@ -314,29 +428,119 @@ class Cluster:
             process.channel = None
 
     def _maybe_chief(self) -> None:
-        """Fork the chief when there is to be one, there is none, and all servers are ready."""
+        """Fork the chief when there is to be one and there is none, and the servers it needs are ready."""
         chief = self._processes.get(CHIEF)
-        servers = [self._processes[member.name] for member in self._plan.servers]
-        if chief is None or chief.channel is not None or chief.pid is not None:
-            return
-        if all(server.state is ProcessState.READY for server in servers):
-            self._fork(chief)
+        if chief is not None and chief.channel is None and chief.pid is None and (workers := self._able()):
+            self._chief_workers = workers
+            self._fork(chief, workers)
 
-    def _check_deadlines(self) -> list[Happening]:
+    def _able(self) -> list[str]:
+        """The workers that a chief could use now; none while something it must wait for is not ready."""
+        servers = [self._processes[member.name] for member in self._plan.servers]
+        absent = [server for server in servers if server.state is not ProcessState.READY]
+        for server in absent:
+            if server.member.role == PS or self._wait_for_all or server.state is not ProcessState.MISSING:
+                return []
+        return [server.member.name for server in servers if server.member.role == WORKER and server not in absent]
+
+    def _refresh_chief(self) -> None:
+        """Have an idle chief replaced by one of all workers that are ready now."""
+        chief = self._processes.get(CHIEF)
+        if chief is None or chief.pid is None or not _free(chief) or chief.pid in self._dismissed:
+            return
+        if (able := self._able()) and able != self._chief_workers:
+            self._dismissed.add(chief.pid)
+            chief.state = ProcessState.STARTING
+            self._kill(chief)
+
+    def _look_elsewhere(self) -> None:
+        """Bring the servers of other machines to where they stand."""
+        if self._elsewhere is None or not self._imported:
+            return
+        now = time.monotonic()
+        for process in [self._processes[member.name] for member in self._plan.remote]:
+            if process.channel is not None or process.pid is not None:  # a process here stands for it, and ends with it
+                process.answered = now
+            elif self._elsewhere.answers(process.member.name):
+                process.answered = now
+                if process.state is ProcessState.MISSING:
+                    log.info("%s at %s answers", process.member.name, process.member.address)
+                if process.member.name in self.executors:
+                    self._fork(process)
+                    self._change(process, ProcessState.STARTING, "connecting")
+                elif process.state is not ProcessState.READY:
+                    self._change(process, ProcessState.READY, self._kept_by(process))
+                    self._maybe_chief()
+            else:
+                self._miss(process, now)
+
+    def _miss(self, process: _Process, now: float) -> None:
+        """A server elsewhere does not answer at the moment."""
+        was_ready = process.state is ProcessState.READY
+        limit = self._deadlines.gone if was_ready else self._deadlines.missing
+        if process.state is ProcessState.MISSING or now - process.answered < limit:
+            return
+        known = self._elsewhere.known(process.member.name) if self._elsewhere else {}
+        why = known.get("detail") or (
+            f"started by the daemon on {known['machine']}"
+            if known.get("machine")
+            else f"no daemon on {process.member.host} has taken it on"
+        )
+        log.warning("%s at %s does not answer; %s", process.member.name, process.member.address, why)
+        self._change(process, ProcessState.MISSING, f"does not answer; {why}")
+        if was_ready and process.member.role == PS:
+            self._kill_chief()
+        self._maybe_chief()
+
+    def _kept_by(self, process: _Process) -> str:
+        """What is worth saying of a server that is well: who keeps it, when it lives elsewhere."""
+        if not process.member.remote or self._elsewhere is None:
+            return ""
+        known = self._elsewhere.known(process.member.name)
+        return f"kept by the daemon on {known['machine']}" if known.get("machine") else "joined by itself"
+
+    def _look_for_stopped(self) -> None:
+        """End processes that the system has stopped: nobody else would notice."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        for process in self._processes.values():
+            if process.pid is None or not _is_stopped(process.pid):
+                process.stopped = None
+            elif process.stopped is None:
+                process.stopped = now
+            elif now - process.stopped > self._deadlines.stopped:
+                process.stopped = now
+                self._kill(process)
+
+    def _check_deadlines(self) -> None:
         now = time.monotonic()
         if not self._imported:
-            if now - self._begun > READY_SECONDS * 2:
+            limit = self._deadlines.ready * 2
+            if now - self._begun > limit:
                 raise ClusterError(
-                    f"TensorFlow is not imported after {READY_SECONDS * 2:.0f} s; see {self._log_dir / 'zygote.log'}"
+                    f"TensorFlow is not imported after {limit:.0f} s; see {self._log_dir / 'zygote.log'}"
                 )
-            return []
+            return
         for process in self._processes.values():
             starting = process.state is ProcessState.STARTING and process.pid is not None
-            limit = READY_SECONDS if starting else SILENT_SECONDS
-            if (starting or process.job is not None) and now - process.heard > limit:
+            working = process.job is not None and not self._paused
+            limit = self._deadlines.ready if starting else self._deadlines.silent
+            if (starting or working) and now - process.heard > limit:
                 process.heard = now
-                self._kill(process)
-        return []
+                self._end_stuck(process)
+
+    def _end_stuck(self, process: _Process) -> None:
+        """End a process that is silent, and whatever it may be waiting for."""
+        self._kill(process)
+        if process.member.remote and self._elsewhere is not None:
+            self._elsewhere.replace(process.member.name)
+        if process.member.role == CHIEF and process.state is ProcessState.TRAINING:
+            for server in [self._processes[member.name] for member in self._plan.servers]:
+                if server.member.remote and self._elsewhere is not None:
+                    self._elsewhere.replace(server.member.name)
+                self._kill(server)
 
     @staticmethod
     def _kill(process: _Process) -> None:
@@ -365,3 +569,10 @@ class Cluster:
 
 def _free(process: _Process) -> bool:
     return process.state is ProcessState.READY and process.job is None and process.channel is not None
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False

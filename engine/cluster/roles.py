@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from engine.cluster.channel import Channel, Message
 from engine.cluster.ports import free_ports
-from engine.cluster.spec import CHIEF, PS, WORKER
+from engine.cluster.spec import CHIEF, PROXY, PS, WORKER
 from engine.data import Parts
 from engine.training.distributed import TRAINERS
 from engine.training.job import Job
@@ -24,8 +24,18 @@ SERVER_INTER_OP = 2
 """With 1, a worker that reads a variable of a parameter server hangs."""
 
 
-def _serve(message: Message) -> Any:
-    """Start this process's TensorFlow server."""
+OTHERS_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.InternalError,
+    tf.errors.NotFoundError,
+)
+"""What TensorFlow says when a process that this one works with has died; this one is then of no use either."""
+
+
+def serve(message: Message) -> Any:
+    """Start this process's TensorFlow server: the member {role, index} of the cluster {jobs}."""
     threads = int(os.environ["NHOP_THREADS"])
     options = tf.compat.v1.ConfigProto(
         intra_op_parallelism_threads=threads, inter_op_parallelism_threads=SERVER_INTER_OP
@@ -42,7 +52,7 @@ def _serve(message: Message) -> Any:
 
 def parameter_server(message: Message, channel: Channel) -> None:
     """Hold variables until the channel closes."""
-    server = _serve(message)
+    server = serve(message)
     channel.send({"ready": True})
     _until_closed(channel)
     del server
@@ -50,31 +60,52 @@ def parameter_server(message: Message, channel: Channel) -> None:
 
 def worker(message: Message, channel: Channel) -> None:
     """Serve the chief; in trials mode, train the trials that the optimizer sends."""
-    server = _serve(message)
+    server = serve(message)
     if message["parallelism"] != "trials":
         channel.send({"ready": True})
         _until_closed(channel)
         return
-    threads = int(os.environ["NHOP_THREADS"])
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    _use_threads(int(os.environ["NHOP_THREADS"]), inter_op=1)
     trainer = LocalTrainer(Parts.load(Path(message["data"])))
     channel.send({"ready": True})
     _train_all(trainer.train, channel)
     del server
 
 
+def proxy(message: Message, channel: Channel) -> None:
+    """Train on a worker of another machine what the optimizer sends: the chief of a cluster of one."""
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    _use_threads(1, inter_op=2)
+    index = message["index"]
+    tf.config.experimental_connect_to_cluster(
+        tf.train.ClusterSpec(
+            {WORKER: {index: message["jobs"][WORKER][index]}, CHIEF: [f"{message['address']}:{free_ports(1)[0]}"]}
+        ),
+        job_name=CHIEF,
+        task_index=0,
+    )
+    devices = [device.name for device in tf.config.list_logical_devices() if f"/job:{WORKER}/" in device.name]
+    gpus = [name for name in devices if "GPU" in name]
+    trainer = LocalTrainer(Parts.load(Path(message["data"])), (gpus or devices)[0])
+    channel.send({"ready": True})
+    _train_all(trainer.train, channel)
+
+
 def chief(message: Message, channel: Channel) -> None:
     """Coordinate the workers: all of them train one trial, its variables on the parameter servers."""
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(2)
-    jobs = {**message["jobs"], CHIEF: [f"localhost:{free_ports(1)[0]}"]}
+    _use_threads(1, inter_op=2)
+    jobs = {**message["jobs"], CHIEF: [f"{message['address']}:{free_ports(1)[0]}"]}
     trainer = TRAINERS[message["parallelism"]](Parts.load(Path(message["data"])), jobs)
     channel.send({"ready": True})
     _train_all(trainer.train, channel)
+
+
+def _use_threads(intra_op: int, inter_op: int) -> None:
+    tf.config.threading.set_intra_op_parallelism_threads(intra_op)
+    tf.config.threading.set_inter_op_parallelism_threads(inter_op)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def _train_all(train: Callable[[Job], Any], channel: Channel) -> None:
@@ -97,10 +128,27 @@ def _train(train: Callable[[Job], Any], job: Job, channel: Channel) -> None:
                 os._exit(0)
             if progress.done:
                 return
-    except (tf.errors.UnavailableError, tf.errors.AbortedError):
+            if not _may_go_on(about, channel):
+                channel.send({"cancelled": {**about, "step": progress.step}})
+                return
+    except OTHERS_LOST:
         raise
     except Exception:
         channel.send({"failed": {**about, "step": 0, "error": traceback.format_exc(limit=-8)}})
+
+
+def _may_go_on(about: Message, channel: Channel) -> bool:
+    """Whether the trial *about* is still wanted; waits while it is paused."""
+    paused = False
+    while paused or channel.waiting():
+        messages = channel.receive()
+        if messages is None:
+            os._exit(0)
+        for message in messages:
+            if message.get("cancel") == about:
+                return False
+            paused = message.get("pause", paused)
+    return True
 
 
 def _diverged(step: int) -> str:
@@ -112,7 +160,7 @@ def _until_closed(channel: Channel) -> None:
         pass
 
 
-RUN_ROLES = {PS: parameter_server, WORKER: worker, CHIEF: chief}
+RUN_ROLES = {PS: parameter_server, WORKER: worker, PROXY: proxy, CHIEF: chief}
 
 
 def run(message: Message, channel: Channel) -> None:

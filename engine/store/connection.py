@@ -14,6 +14,7 @@ from engine.store.calls import answered
 from engine.store.events import Events
 from engine.store.machines import Machines
 from engine.store.runs import Runs
+from engine.store.servers import Servers
 from engine.store.sweeps import Sweeps
 from engine.store.trials import Trials
 from engine.store.users import Users
@@ -27,6 +28,7 @@ INDEXES = {
     "sweeps": ([("created", DESCENDING)], [("state", ASCENDING), ("created", ASCENDING)]),
     "trials": ([("sweep_id", ASCENDING), ("number", ASCENDING)],),
     "events": ([("at", ASCENDING)],),
+    "servers": ([("host", ASCENDING)], [("sweep_id", ASCENDING)]),
     "runs": ([("start_time", DESCENDING)], [("status", ASCENDING)], [("info.sweep_id", ASCENDING)]),
     "metrics": ([("run_id", ASCENDING), ("name", ASCENDING)],),
 }
@@ -44,6 +46,7 @@ class Store:
         self.machines = Machines(database)
         self.users = Users(database)
         self.runs = Runs(database)
+        self.servers = Servers(database)
 
     def ping(self) -> None:
         """Ask the database for a sign of life.

@@ -4,7 +4,7 @@ A document: {_id, name, owner, state, config, seed, created, started, finished, 
 error,
 lease: {machine, fence, until}, stages: [{index, steps, trials, space, best, ended}], processes: {name: process},
 progress: {done, failed, total, steps_done, steps_total, stage, seconds_left}, best: {number, stage, loss, params},
-stop_requested}.
+stop_requested, pause_requested, cancel_requested: [trial numbers]}.
 The fence rises with every claim; a write that carries an older fence matches nothing.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 from pymongo import DESCENDING
 from pymongo.database import Database
 
-from engine.domain import ENDED, SWEEP_MOVES, SweepState
+from engine.domain import ENDED, SWEEP_MOVES, SweepState, Wishes
 from engine.errors import LeaseLost, NotFound, StateError
 from engine.store.calls import answered
 
@@ -77,6 +77,8 @@ class Sweeps:
                     },
                     "best": None,
                     "stop_requested": False,
+                    "pause_requested": False,
+                    "cancel_requested": [],
                 }
             )
         return sweep_id
@@ -180,10 +182,41 @@ class Sweeps:
         if done.matched_count != 1:
             raise LeaseLost(f"sweep {sweep_id} is no longer owned by fence {fence}")
 
-    def wants_stop(self, sweep_id: str) -> bool:
-        """Whether the user has asked the sweep to stop."""
+    def wishes(self, sweep_id: str) -> Wishes:
+        """What the user wants of the sweep."""
+        fields = {"stop_requested": 1, "pause_requested": 1, "cancel_requested": 1}
         with answered():
-            return self._collection.find_one({"_id": sweep_id, "stop_requested": True}, {"_id": 1}) is not None
+            found = self._collection.find_one({"_id": sweep_id}, fields) or {}
+        return Wishes(
+            found.get("stop_requested", False),
+            found.get("pause_requested", False),
+            frozenset(found.get("cancel_requested", [])),
+        )
+
+    def pause(self, sweep_id: str, pause: bool) -> None:
+        """The user's wish to hold every trial at its next report, or to go on. Idempotent.
+
+        Raises:
+            NotFound: there is no such sweep.
+            StateError: it does not run.
+        """
+        self._wish(sweep_id, {"$set": {"pause_requested": pause}})
+
+    def cancel_trial(self, sweep_id: str, number: int) -> None:
+        """The user's wish to end a trial in training early; it is then PRUNED. Idempotent.
+
+        Raises:
+            NotFound: there is no such sweep.
+            StateError: it does not run.
+        """
+        self._wish(sweep_id, {"$addToSet": {"cancel_requested": number}})
+
+    def _wish(self, sweep_id: str, change: Document) -> None:
+        with answered():
+            done = self._collection.update_one({"_id": sweep_id, "state": {"$in": OWNED}}, change)
+        if done.matched_count != 1:
+            state = self.get(sweep_id)["state"]
+            raise StateError(f"the sweep does not run: it is {state}")
 
     def stop(self, sweep_id: str, now: datetime) -> SweepState:
         """The user's wish to stop: a queued sweep is STOPPED at once, a running one is asked to. Idempotent.
@@ -224,6 +257,7 @@ def public(sweep: Mapping[str, Any]) -> Document:
         "progress": sweep.get("progress"),
         "best": sweep.get("best"),
         "stop_requested": sweep.get("stop_requested", False),
+        "pause_requested": sweep.get("pause_requested", False),
     }
 
 

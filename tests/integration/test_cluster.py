@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from engine.cluster.cluster import Broken, Cluster, Happening, Reached
+from engine.cluster.cluster import Broken, Cancelled, Cluster, Deadlines, Happening, Reached
 from engine.cluster.spec import ClusterPlan
 from engine.config import parse
 from engine.data import prepare
@@ -36,13 +36,15 @@ ASYNC = {
 class Driver:
     """A started cluster, driven as the optimizer does it."""
 
-    def __init__(self, folder: Path, private: bool = True, **values: str) -> None:
+    def __init__(self, folder: Path, private: bool = True, deadlines: Deadlines = Deadlines(), **values: str) -> None:
         self.told: list[dict[str, Any]] = []
         self.log_dir = folder / "logs"
         self.log_dir.mkdir()
         config = parse({"data_instances": 400, **values})
         prepare(config).save(folder / "data.npz")
-        self.cluster = Cluster(ClusterPlan.of(config), folder / "data.npz", self.log_dir, self.told.append, private)
+        self.cluster = Cluster(
+            ClusterPlan.of(config), folder / "data.npz", self.log_dir, self.told.append, private, deadlines=deadlines
+        )
         self.cluster.start()
         self.happened: list[Happening] = []
 
@@ -171,13 +173,17 @@ def test_all_workers_train_one_trial_asynchronously_and_it_survives_its_servers(
     driver.until(lambda: any(isinstance(item, Broken) for item in driver.happened), 20, "the news of the lost trial")
     (broken,) = [item for item in driver.happened if isinstance(item, Broken)]
     assert (broken.number, broken.lost) == (2, True)
+    _some_trial_completes(driver)
+
+
+def _some_trial_completes(driver: Driver) -> None:
     for number in (3, 4, 5):  # the workers may refuse the new server once more, until gRPC tries it again
         driver.wait_idle("chief")
         driver.train("chief", number, 200)
         driver.until(lambda n=number: _has_ended(driver, n), what=f"the end of trial {number}")
         if driver.reached(number) and driver.reached(number)[-1].done:
             return
-    raise AssertionError(f"no trial completes after a parameter server was killed: {driver.happened[-3:]}")
+    raise AssertionError(f"no trial completes after a parameter server was lost: {driver.happened[-3:]}")
 
 
 def _has_ended(driver: Driver, number: int) -> bool:
@@ -185,6 +191,81 @@ def _has_ended(driver: Driver, number: int) -> bool:
         item.number == number and (isinstance(item, Broken) or (isinstance(item, Reached) and item.done))
         for item in driver.happened
     )
+
+
+def test_a_trial_can_be_held_and_let_go_and_ended_at_a_chunk_boundary(start: Callable[..., Driver]) -> None:
+    driver = start(**TRIALS)
+    driver.wait_idle("worker_0", "worker_1")
+    driver.train("worker_0", 1, 10_000_000)
+    driver.until(lambda: driver.reached(1), what="a first report")
+    driver.cluster.pause(True)
+    assert driver.process("worker", 0)["state"] == "paused"
+    assert driver.cluster.idle() == [], "a paused cluster begins nothing"
+    quiet_since = time.monotonic()
+
+    def quiet() -> bool:
+        nonlocal quiet_since
+        before = len(driver.reached(1))
+        driver.happened += driver.cluster.poll(0.05)
+        if len(driver.reached(1)) > before:
+            quiet_since = time.monotonic()
+        return time.monotonic() - quiet_since > 1.5
+
+    driver.until(quiet, what="silence of the paused trial")
+    held_at = driver.reached(1)[-1].step
+    driver.cluster.pause(False)
+    driver.until(lambda: driver.reached(1)[-1].step > held_at, what="the trial going on where it was")
+    driver.cluster.cancel("worker_0")
+    driver.until(lambda: isinstance(driver.happened[-1], Cancelled), 10, "the end of the cancelled trial")
+    assert driver.happened[-1].step == driver.reached(1)[-1].step
+    assert set(driver.cluster.idle()) == {"worker_0", "worker_1"}, "the worker must live on"
+    driver.train("worker_0", 2)
+    driver.wait_done(2)
+
+
+def test_a_worker_that_the_system_has_stopped_is_replaced(start: Callable[..., Driver]) -> None:
+    driver = start(deadlines=Deadlines(stopped=1.0), **TRIALS)
+    driver.wait_idle("worker_0", "worker_1")
+    driver.train("worker_0", 1, 10_000_000)
+    driver.until(lambda: driver.reached(1), what="a first report")
+    os.kill(driver.process("worker", 0)["pid"], signal.SIGSTOP)
+    driver.until(lambda: any(isinstance(item, Broken) for item in driver.happened), 10, "the news of the lost trial")
+    driver.wait_idle("worker_0")
+    assert driver.process("worker", 0)["restarts"] == 1
+
+
+def test_a_stopped_worker_costs_asynchronous_training_nothing(start: Callable[..., Driver]) -> None:
+    """TensorFlow would wait for it for ever; the trial goes on when it has been replaced."""
+    driver = start(deadlines=Deadlines(stopped=1.0), **ASYNC)
+    driver.wait_idle("chief")
+    driver.train("chief", 1, 1500)
+    driver.until(lambda: len(driver.reached(1)) > 3, what="reports")
+    os.kill(driver.process("worker", 1)["pid"], signal.SIGSTOP)
+    driver.until(lambda: driver.process("worker", 1)["restarts"] == 1, 10, "the replacement")
+    driver.until(lambda: _has_ended(driver, 1), 60, "the end of the trial")
+    assert driver.reached(1)[-1].step == 1500
+
+
+def test_a_stopped_parameter_server_costs_the_trial_in_training_and_no_more(start: Callable[..., Driver]) -> None:
+    driver = start(deadlines=Deadlines(stopped=1.0), **ASYNC)
+    driver.wait_idle("chief")
+    driver.train("chief", 1, 10_000_000)
+    driver.until(lambda: len(driver.reached(1)) > 3, what="reports")
+    os.kill(driver.process("ps", 1)["pid"], signal.SIGSTOP)
+    driver.until(lambda: _has_ended(driver, 1), 20, "the news of the lost trial")
+    _some_trial_completes(driver)
+
+
+def test_a_silent_chief_is_replaced_with_all_that_it_may_wait_for(start: Callable[..., Driver]) -> None:
+    """Stuck servers that are not stopped cannot be told from well ones."""
+    driver = start(deadlines=Deadlines(silent=3.0, stopped=600.0), **ASYNC)
+    driver.wait_idle("chief")
+    driver.train("chief", 1, 10_000_000)
+    driver.until(lambda: len(driver.reached(1)) > 3, what="reports")
+    os.kill(driver.process("ps", 0)["pid"], signal.SIGSTOP)
+    driver.until(lambda: _has_ended(driver, 1), 20, "the news of the lost trial")
+    _some_trial_completes(driver)
+    assert all(driver.process(role, index)["restarts"] == 1 for role in ("ps", "worker") for index in (0, 1))
 
 
 def test_without_a_private_network_free_ports_are_taken(start: Callable[..., Driver]) -> None:

@@ -1,0 +1,113 @@
+"""A daemon's part in the sweeps of other machines: starts the servers that they want here, keeps them, ends them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from engine.cluster import spec
+from engine.settings import ROOT
+from engine.store.servers import Servers
+
+MOST_PAUSE = 60.0
+"""Between two starts of a server that ends again and again, in seconds."""
+
+log = logging.getLogger("nhop.keeper")
+
+
+@dataclass(slots=True)
+class _Kept:
+    process: subprocess.Popen[bytes]
+    generation: int
+    starts: int
+    again_at: float
+    """When it may be started again, should it end."""
+
+
+class Keeper:
+    """The servers of this machine that other machines' sweeps want.
+
+    Args:
+        machine: this machine's name.
+        hosts: every name by which it may be meant.
+        data_dir: where the servers' logs go.
+    """
+
+    def __init__(self, machine: str, hosts: Collection[str], data_dir: Path) -> None:
+        self._machine = machine
+        self._hosts = hosts
+        self._log_dir = data_dir / "servers"
+        self._kept: dict[str, _Kept] = {}
+
+    @property
+    def keeps(self) -> int:
+        """How many servers it keeps."""
+        return len(self._kept)
+
+    def look_after(self, servers: Servers, now: datetime) -> None:
+        """Start what is wanted and does not run, end what is wanted no longer.
+
+        Raises:
+            StoreUnavailable: the database does not answer; what runs goes on.
+        """
+        wanted = {document["_id"]: document for document in servers.wanted(self._hosts, now)}
+        for key, kept in list(self._kept.items()):
+            document = wanted.get(key)
+            if document is None or document["generation"] != kept.generation:
+                self._end(kept)
+                del self._kept[key]
+            elif (code := kept.process.poll()) is not None and time.monotonic() >= kept.again_at:
+                log.warning("server %s ended with code %d; started again", key, code)
+                self._start(servers, key, document, kept.starts + 1)
+        for key, document in wanted.items():
+            if key not in self._kept:
+                self._start(servers, key, document, 1)
+
+    def end(self) -> None:
+        """End all of them."""
+        for kept in self._kept.values():
+            self._end(kept)
+        self._kept.clear()
+
+    def _start(self, servers: Servers, key: str, document: Mapping[str, Any], starts: int) -> None:
+        self._log_dir.mkdir(parents=True, exist_ok=True)
+        path = self._log_dir / f"{key.replace('/', '-')}.log"
+        with path.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "engine.cluster.server"],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=ROOT, start_new_session=True,
+                env={**os.environ, **environment(document, os.cpu_count() or 1), "NHOP_PARENT": str(os.getpid())},
+            )  # fmt: skip
+        pause = min(MOST_PAUSE, 2.0 ** min(starts, 10))
+        self._kept[key] = _Kept(process, document["generation"], starts, time.monotonic() + pause)
+        again = f", started {starts} times; {path} says why" if starts > 1 else ""
+        log.info("server %s: process %d%s", key, process.pid, again)
+        report = {
+            "pid": process.pid,
+            "machine": self._machine,
+            "detail": f"started by the daemon on {self._machine}{again}",
+        }
+        servers.report(key, document["generation"], report)
+
+    @staticmethod
+    def _end(kept: _Kept) -> None:
+        kept.process.kill()
+        kept.process.wait()
+
+
+def environment(document: Mapping[str, Any], cores: int) -> dict[str, str]:
+    """What a wanted server finds in its environment: its task, its GPU, and its share of this machine's *cores*."""
+    role, index = document["role"], document["index"]
+    return {
+        "TF_CONFIG": json.dumps({"cluster": document["jobs"], "task": {"type": role, "index": index}}),
+        **spec.environment(role, index, document["num_gpus"], document["workers_beside"], cores),
+    }
