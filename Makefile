@@ -1,6 +1,7 @@
 # make run    the dashboard with its embedded database, on http://127.0.0.1:5000
 # make test   all tests, the browser's included
 # make bench  this engine beside its peers, in one run, printed as ratios (about ten minutes)
+# make bench-large  the large schedule of the 2017 program, and the time to its error (about 15 minutes)
 # make check  everything that is not a test: style, types, import contracts, templates, known vulnerabilities
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test bench check browser clean
+.PHONY: run test bench bench-large check browser clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runs
@@ -43,6 +44,9 @@ $(VENV)/.tests: requirements-dev.txt $(VENV)/.runs
 
 bench: $(VENV)/.benches
 	@$(BIN)/python -m bench.training $(ARGS)
+
+bench-large: $(VENV)/.tests
+	@$(BIN)/python -m bench.large $(ARGS)
 
 $(VENV)/.benches: requirements-bench.txt $(VENV)/.runs
 	@$(PIP) install --requirement requirements-bench.txt

@@ -12,6 +12,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from engine.cluster.cluster import Broken, Cancelled, Cluster, Happening, Reached
@@ -52,6 +53,7 @@ class Optimizer:
         known: the trials that an earlier process of this sweep has recorded.
         ended_stages: the stages that an earlier process has finished.
         on_result: called with each trial that has ended, the best loss before it, and how many have completed.
+        models: the folder that keeps the parameters of every completed trial.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Optimizer:
         known: Iterable[Trial] = (),
         ended_stages: Iterable[int] = (),
         on_result: Callable[[Trial, float, int], None] = lambda trial, best, completed: None,
+        models: Path | None = None,
     ) -> None:
         if config.seed is None:
             raise ValueError("a sweep needs a seed before it runs")
@@ -74,6 +77,7 @@ class Optimizer:
         self._recorder = recorder
         self._clock = clock
         self._on_result = on_result
+        self._models = models
         self._trials = {trial.number: trial for trial in known}
         self._ended_stages = set(ended_stages)
         self._best = best_of(list(self._trials.values()))
@@ -199,6 +203,7 @@ class Optimizer:
             inputs=inputs,
             outputs=outputs,
             weight_init=config.weight_init,
+            keep=str(self._models / f"{trial.number}.npy") if self._models else "",
         )
         self._cluster.train(worker, job)
 

@@ -206,7 +206,8 @@ def _optimize(
             log.info("resumed: %d trials are already recorded", len(known))
             recorder.restore_metrics(_metrics(known))
             _tell_again(store, recorder, stored, known)
-        optimizer = Optimizer(sweep_id, config, cluster, recorder, clock, known, ended, on_result)
+        models = work_dir / "models"
+        optimizer = Optimizer(sweep_id, config, cluster, recorder, clock, known, ended, on_result, models)
         best = optimizer.run()
         log.info("best loss %.6g, trial %d", best.loss, best.number)
         return best.loss

@@ -6,17 +6,18 @@ import logging
 import math
 import os
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from engine.cluster.channel import Channel, Message
 from engine.cluster.ports import free_ports
 from engine.cluster.spec import CHIEF, PROXY, PS, WORKER
 from engine.data import Parts
-from engine.training.distributed import TRAINERS
+from engine.training.distributed import TRAINERS, ClusterTrainer
 from engine.training.job import Job
 from engine.training.local import LocalTrainer
 
@@ -68,7 +69,7 @@ def worker(message: Message, channel: Channel) -> None:
     _use_threads(int(os.environ["NHOP_THREADS"]), inter_op=1)
     trainer = LocalTrainer(Parts.load(Path(message["data"])))
     channel.send({"ready": True})
-    _train_all(trainer.train, channel)
+    _train_all(trainer, channel)
     del server
 
 
@@ -88,7 +89,7 @@ def proxy(message: Message, channel: Channel) -> None:
     gpus = [name for name in devices if "GPU" in name]
     trainer = LocalTrainer(Parts.load(Path(message["data"])), (gpus or devices)[0])
     channel.send({"ready": True})
-    _train_all(trainer.train, channel)
+    _train_all(trainer, channel)
 
 
 def chief(message: Message, channel: Channel) -> None:
@@ -98,7 +99,7 @@ def chief(message: Message, channel: Channel) -> None:
     jobs = {**message["jobs"], CHIEF: [f"{message['address']}:{free_ports(1)[0]}"]}
     trainer = TRAINERS[message["parallelism"]](Parts.load(Path(message["data"])), jobs)
     channel.send({"ready": True})
-    _train_all(trainer.train, channel)
+    _train_all(trainer, channel)
 
 
 def _use_threads(intra_op: int, inter_op: int) -> None:
@@ -108,21 +109,23 @@ def _use_threads(intra_op: int, inter_op: int) -> None:
         tf.config.experimental.set_memory_growth(gpu, True)
 
 
-def _train_all(train: Callable[[Job], Any], channel: Channel) -> None:
+def _train_all(trainer: LocalTrainer | ClusterTrainer, channel: Channel) -> None:
     """Train what the channel brings, one trial at a time, until it closes."""
     while (messages := channel.receive()) is not None:
         for message in messages:
             if "train" in message:
-                _train(train, Job.from_message(message["train"]), channel)
+                _train(trainer, Job.from_message(message["train"]), channel)
 
 
-def _train(train: Callable[[Job], Any], job: Job, channel: Channel) -> None:
+def _train(trainer: LocalTrainer | ClusterTrainer, job: Job, channel: Channel) -> None:
     about = {"number": job.number, "attempt": job.attempt}
     try:
-        for progress in train(job):
+        for progress in trainer.train(job):
             if not (math.isfinite(progress.train) and math.isfinite(progress.val)):
                 channel.send({"failed": {**about, "step": progress.step, "error": _diverged(progress.step)}})
                 return
+            if progress.done and job.keep:
+                _keep(trainer.parameters(), Path(job.keep))
             reached = {**about, "step": progress.step, "train": progress.train, "val": progress.val}
             if not channel.send({"done" if progress.done else "progress": reached}):
                 os._exit(0)
@@ -135,6 +138,15 @@ def _train(train: Callable[[Job], Any], job: Job, channel: Channel) -> None:
         raise
     except Exception:
         channel.send({"failed": {**about, "step": 0, "error": traceback.format_exc(limit=-8)}})
+
+
+def _keep(parameters: NDArray[np.float32], path: Path) -> None:
+    """Write the file whole, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.save(file, parameters, allow_pickle=False)
+    part.replace(path)
 
 
 def _may_go_on(about: Message, channel: Channel) -> bool:

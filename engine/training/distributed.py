@@ -70,6 +70,7 @@ class ClusterTrainer:
         self._shard_size = 0
         self._traced: dict[tuple[Hashable, int], Any] = {}
         self._validations: dict[Hashable, Any] = {}
+        self._used = 0
 
     def train(self, job: Job) -> Iterator[Progress]:
         """Train *job*, reporting after every round of steps; stop by not asking for more."""
@@ -94,7 +95,7 @@ class ClusterTrainer:
             pace.took(stop - step, time.monotonic() - begun)
             step = stop
             done = step >= job.steps or still >= STILL_STEPS
-            val = float(self._validate(network, len(flat)))
+            val = float(self._validate(network))
             yield Progress(step, float(np.mean(losses)) * self._loss_scale, val * self._loss_scale, done)
             if done:
                 return
@@ -120,6 +121,7 @@ class ClusterTrainer:
 
     def _begin(self, flat: NDArray[np.float32], rule: Rule) -> None:
         """Set the variables to the start of a trial, making them anew where they are too small."""
+        self._used = len(flat)
         size = -(-len(flat) // self._servers)
         if size > self._shard_size:
             self._shard_size = size * GROWTH
@@ -206,7 +208,11 @@ class ClusterTrainer:
 
         return device, lambda step, *shards: gradient_at(step, tables, key, batch, used, arguments, *shards)
 
-    def _validate(self, network: Network, used: int) -> Any:
+    def parameters(self) -> NDArray[np.float32]:
+        """The parameters of the trial in training, or last trained, as they are; flat."""
+        return np.concatenate([w.numpy() for w, _, _ in self._shards])[: self._used]
+
+    def _validate(self, network: Network) -> Any:
         """The loss on the validation part with the parameters as they are now, computed here."""
         if network.key not in self._validations:
 
@@ -215,8 +221,7 @@ class ClusterTrainer:
                 return network.loss(flat, arguments, self._val)
 
             self._validations[network.key] = validate
-        flat = np.concatenate([w.numpy() for w, _, _ in self._shards])[:used]
-        return self._validations[network.key](flat, *network.arguments)
+        return self._validations[network.key](self.parameters(), *network.arguments)
 
 
 def _read(variable: Any) -> Graph:

@@ -12,7 +12,10 @@ from engine.space import Params
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One trial to train: *steps* mini-batch steps of the network that *params* describe."""
+    """One trial to train: *steps* mini-batch steps of the network that *params* describe.
+
+    *keep*: the file that is to hold its parameters (.npy, flat) when it is done; empty: none.
+    """
 
     number: int
     attempt: int
@@ -23,6 +26,7 @@ class Job:
     inputs: int
     outputs: int
     weight_init: str
+    keep: str = ""
 
     @property
     def architecture(self) -> Architecture:

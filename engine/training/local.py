@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from engine.data import Parts
 from engine.training import update
@@ -33,6 +34,7 @@ class LocalTrainer:
             self._train = constants(tables_of(data, "train"))
             self._val = constants(tables_of(data, "val"))
         self._chunks: dict[Hashable, Any] = {}
+        self._flat: Any = None
 
     def train(self, job: Job) -> Iterator[Progress]:
         """Train *job*, reporting at every chunk boundary; stop by not asking for more."""
@@ -56,6 +58,7 @@ class LocalTrainer:
             with tf.device(self._device):
                 *state_out, train, val = chunk(*state, np.int32(stop), *fixed)
             state = tuple(state_out)
+            self._flat = state[0]
             still, reached = int(state[4]), int(state[5])
             pace.took(max(1, reached - step), time.monotonic() - begun)
             step = reached
@@ -63,6 +66,10 @@ class LocalTrainer:
             yield Progress(step, float(train) * self._loss_scale, float(val) * self._loss_scale, done)
             if done:
                 return
+
+    def parameters(self) -> NDArray[np.float32]:
+        """The parameters of the trial in training, or last trained, as they are; flat."""
+        return np.asarray(self._flat)
 
     def _chunk(self, network: Network) -> Any:
         """The traced function of networks with this key:
