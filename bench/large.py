@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.config import LARGE_STAGES, parse
 from engine.data import Parts, prepare
@@ -28,20 +27,11 @@ GOAL = 0.00704
 """Root mean squared error on the test part that the 2017 program reached with this schedule, in 22.35 hours."""
 
 
-def predict(network: Architecture, flat: NDArray[np.float32], x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The network's predictions in plain numpy, [rows]."""
-    *hidden, (w, b) = network.matrices(flat)
-    for weights, biases in hidden:
-        x = x @ weights.T + biases
-        x = np.maximum(x, 0) if network.activation == "relu" else np.tanh(x)
-    return (x @ w.T + b)[:, 0]
-
-
 def test_error(place: Installation, sweep_id: str, trial: dict[str, Any], data: Parts) -> float:
     """The root mean squared error on the test part of a trial's network, in the target's units."""
     flat = np.load(place.data_dir / "sweeps" / sweep_id / "models" / f"{trial['number']}.npy")
     network = Architecture.of(trial["params"], data.x_test.shape[1], 1)
-    errors = predict(network, flat, data.x_test) - data.y_test[:, 0]
+    errors = network.predict(flat, data.x_test) - data.y_test
     return float(np.sqrt(np.mean(errors**2)) * data.target_scale)
 
 

@@ -15,6 +15,7 @@ from engine.settings import ROOT, SETTINGS
 MODULES = sorted(path for package in ("engine", "webapp") for path in (ROOT / package).rglob("*.py"))
 MAY_IMPORT_TENSORFLOW = {
     "engine/cluster/roles.py",
+    "engine/training/network.py",
     "engine/training/update.py",
     "engine/training/regression.py",
     "engine/training/local.py",

@@ -80,6 +80,14 @@ class Architecture:
         stored = [piece.reshape(shape) for piece, shape in zip(pieces, self.shapes, strict=True)]
         return [(matrix[:out, :-1], matrix[:out, -1]) for matrix, out in zip(stored, self.nodes[1:], strict=True)]
 
+    def predict(self, flat: Matrix, x: Matrix) -> Matrix:
+        """The network's output for standardised rows *x* [rows, inputs], in plain numpy; [rows, outputs]."""
+        *hidden, (weights, biases) = self.matrices(flat)
+        for w, b in hidden:
+            x = x @ w.T + b
+            x = np.maximum(x, 0) if self.activation == "relu" else np.tanh(x)
+        return x @ weights.T + biases
+
     def _flat(self, parts: list[tuple[NDArray[np.float64], NDArray[np.float64], float]]) -> Matrix:
         """The vector of (weights, biases, the fixed row's last number) of each layer."""
         stored = []

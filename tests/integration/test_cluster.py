@@ -36,14 +36,19 @@ ASYNC = {
 class Driver:
     """A started cluster, driven as the optimizer does it."""
 
-    def __init__(self, folder: Path, private: bool = True, deadlines: Deadlines = Deadlines(), **values: str) -> None:
+    def __init__(self, folder: Path, private: bool = True, deadlines: Deadlines | None = None, **values: str) -> None:
         self.told: list[dict[str, Any]] = []
         self.log_dir = folder / "logs"
         self.log_dir.mkdir()
         config = parse({"data_instances": 400, **values})
         prepare(config).save(folder / "data.npz")
         self.cluster = Cluster(
-            ClusterPlan.of(config), folder / "data.npz", self.log_dir, self.told.append, private, deadlines=deadlines
+            ClusterPlan.of(config),
+            folder / "data.npz",
+            self.log_dir,
+            self.told.append,
+            private,
+            deadlines=deadlines or Deadlines(),
         )
         self.cluster.start()
         self.happened: list[Happening] = []

@@ -5,17 +5,22 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from gridfs import GridFS
 
 from engine.config import parse
+from engine.data import prepare
+from engine.errors import StateError
 from engine.events import EventType
+from engine.models.regressor import Architecture
 from engine.samplers import RandomSampler
 from engine.settings import ROOT
 from engine.space import hidden_units
@@ -294,3 +299,68 @@ def test_a_sweep_runs_on_a_machine_without_git(place: Installation) -> None:
     sweep = place.wait_ended(sweep_id)
     assert (sweep["state"], sweep["error"]) == ("COMPLETED", None)
     assert place.run(sweep_id)["experiment"]["repositories"] == []
+
+
+def test_a_sweep_can_be_paused_and_resumed_and_a_trial_ended_by_hand(place: Installation) -> None:
+    place.start_daemon()
+    sweep_id = place.create(opt_stages=[[10_000_000, 2], [50, 2]], train_tolerance=0)
+    wait_until(lambda: len([t for t in place.trials(sweep_id) if t["step"] > 0]) == 2, 60, "two trials in training")
+    place.store.sweeps.pause(sweep_id, True)
+    wait_until(lambda: place.sweep(sweep_id)["state"] == "PAUSED", 5, "the pause")
+    place.store.sweeps.pause(sweep_id, False)
+    wait_until(lambda: place.sweep(sweep_id)["state"] == "RUNNING", 5, "the sweep running again")
+    for number in (1, 2):
+        place.store.sweeps.cancel_trial(sweep_id, number)
+    sweep = place.wait_ended(sweep_id)
+    assert sweep["state"] == "FAILED", "with both trials of the first stage ended there is nothing to narrow around"
+    trials = place.trials(sweep_id)
+    assert [trial["state"] for trial in trials] == ["PRUNED", "PRUNED"]
+    assert all(0 < trial["step"] < trial["steps"] for trial in trials)
+    with pytest.raises(StateError, match="does not run: it is FAILED"):
+        place.store.sweeps.pause(sweep_id, True)
+
+
+def test_every_completed_trial_keeps_its_parameters_and_they_give_its_loss(place: Installation) -> None:
+    place.start_daemon()
+    sweep_id = place.create(opt_stages=[[200, 4]])
+    place.wait_ended(sweep_id)
+    data = prepare(parse(place.sweep(sweep_id)["config"]))
+    for trial in place.trials(sweep_id):
+        flat = np.load(place.data_dir / "sweeps" / sweep_id / "models" / f"{trial['number']}.npy")
+        network = Architecture.of(trial["params"], 4, 1)
+        assert np.mean((network.predict(flat, data.x_val) - data.y_val) ** 2) == pytest.approx(trial["loss"], rel=1e-4)
+
+
+def test_memory_stays_flat_over_two_thousand_trials(place: Installation) -> None:
+    """Under 5 % growth of each process after the first hundred."""
+    place.start_daemon()
+    sweep_id = place.create(
+        opt_stages=[[10, 2000]], hidden_layers=[4, 10], batch_size=[100, 2000], activation=["relu", "tanh"],
+        data_instances=10_000, train_tolerance=0,
+    )  # fmt: skip
+
+    def done() -> int:
+        return int(place.sweep(sweep_id)["progress"]["done"])
+
+    wait_until(lambda: done() >= 100, 60, "a hundred trials")
+    processes = family(place.optimizer(sweep_id))
+    assert len(processes) == 5, "optimizer, zygote, parameter server and two workers were expected"
+    before = [own_memory(process) for process in processes]
+    after = list(before)
+
+    def near_the_end() -> bool:
+        if done() >= 1900:
+            return True
+        with suppress(psutil.NoSuchProcess):
+            after[:] = [own_memory(process) for process in processes]
+        return False
+
+    wait_until(near_the_end, 300, "two thousand trials", every=0.3)
+    place.wait_ended(sweep_id)
+    for process, then, now in zip(processes, before, after, strict=True):
+        assert now < then * 1.05, f"{process}: {then / 1e6:.1f} MB after 100 trials, {now / 1e6:.1f} MB at the end"
+
+
+def own_memory(process: psutil.Process) -> int:
+    """What a process shares with no other, in bytes."""
+    return int(process.memory_full_info().uss)

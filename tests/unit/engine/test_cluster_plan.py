@@ -51,3 +51,25 @@ def test_on_other_ports_parameter_servers_come_first_and_all_else_stays() -> Non
 
 def test_the_chief_has_no_number_in_its_name() -> None:
     assert Member("chief", 0, "").name == "chief"
+
+
+MIXED = {"ps_hosts": "localhost:1,b:2", "worker_hosts": "localhost:3,a:4,B:5,b:6,c:7"}
+
+
+def test_the_servers_of_other_machines_are_those_whose_hosts_are_not_this_ones_names() -> None:
+    plan = ClusterPlan.of(parse(MIXED), here={"a", "10.0.0.1"})
+    assert [member.name for member in plan.remote] == ["ps_1", "worker_2", "worker_3", "worker_4"]
+    assert [member.host for member in plan.remote] == ["b", "b", "b", "c"]
+
+
+def test_the_workers_of_each_machine_share_its_own_cores() -> None:
+    plan = ClusterPlan.of(parse(MIXED), here={"a"})
+    threads = {member.name: plan.environment(member, 8)["NHOP_THREADS"] for member in plan.servers}
+    assert threads == {"ps_0": "1", "ps_1": "1", "worker_0": "4", "worker_1": "4", "worker_2": "4", "worker_3": "4",
+                       "worker_4": "8"}  # fmt: skip
+
+
+def test_other_machines_are_told_an_address_that_means_the_same_to_them() -> None:
+    plan = ClusterPlan.of(parse(MIXED), here={"a"}).seen_from_elsewhere("10.0.0.1")
+    assert plan.jobs == {"ps": ["10.0.0.1:1", "b:2"], "worker": ["10.0.0.1:3", "a:4", "B:5", "b:6", "c:7"]}
+    assert [member.name for member in plan.remote] == ["ps_1", "worker_2", "worker_3", "worker_4"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "mongo_uri": "mongodb://h",
         "database": "d",
         "data_dir": "/x",
+        "machine": "gpu1, gpu1.local",
         "sweep_slots": "9",
     }
     assert set(given) == set(SETTINGS)
@@ -115,3 +117,8 @@ def test_a_data_directory_that_cannot_be_made_is_refused_with_the_way_out(tmp_pa
 def test_the_tests_themselves_have_a_data_directory_of_their_own() -> None:
     assert settings_module.load().data_dir == Path(os.environ["NHOP_DATA_DIR"])
     assert not settings_module.load().data_dir.is_relative_to(ROOT)
+
+
+def test_a_machine_is_called_by_the_first_of_its_names_or_by_its_host_name() -> None:
+    assert load({"NHOP_MACHINE": "GPU1, 10.0.0.1"}, NO_FILE).machine_name == "gpu1"
+    assert load({}, NO_FILE).machine_name == socket.gethostname().lower()
