@@ -162,7 +162,7 @@ class Recorder:
                 self._store.sweeps.finish(self._id, self._fence, state, fields)
                 self._sweep.update(fields, state=str(state))
                 with self._lock:
-                    self._drafts.append(draft(EventType.SWEEP, public_sweep(self._sweep), self._clock()))
+                    self._drafts.append(draft(EventType.SWEEP, self._told(), self._clock()))
                 self._flush(running=False)
                 return
             except StoreUnavailable:
@@ -178,6 +178,10 @@ class Recorder:
         if not self.lost.is_set():
             with suppress(StoreError, LeaseLost):
                 self._flush(running=False)
+
+    def _told(self) -> Document:
+        """The sweep as its page is told of it: what the user wishes is the web's to tell."""
+        return {key: value for key, value in public_sweep(self._sweep).items() if not key.endswith("_requested")}
 
     def _put(self, trial: Trial) -> None:
         document = to_document(trial, self._fence)
@@ -284,7 +288,7 @@ class Recorder:
         self._writing += self._drafts
         self._drafts = []
         if self._fields:
-            self._writing.append(draft(EventType.SWEEP, public_sweep(self._sweep), now))
+            self._writing.append(draft(EventType.SWEEP, self._told(), now))
 
 
 def _remove_same(waiting: Document, written: Document) -> None:

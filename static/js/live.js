@@ -15,6 +15,7 @@ const snapshot = island("snapshot");
 const state = {
   seq: snapshot.seq,
   sweep: snapshot.sweep,
+  config: snapshot.config,
   stages: snapshot.stages,
   // Older trials are known by number, stage, state and loss; their rows are fetched when asked for.
   trials: new Map([
@@ -31,8 +32,11 @@ const state = {
 
 const apply = {
   sweep(data) {
-    state.sweep = { ...state.sweep, ...data };
+    const before = state.sweep;
+    state.sweep = { ...before, ...data };
     dirty("sweep");
+    if (before.state !== state.sweep.state) dirty("trials", "losses", "processes");
+    if (before.best?.number !== state.sweep.best?.number) dirty("trials", "curves");
   },
   stage(data) {
     const at = state.stages.findIndex((stage) => stage.index === data.index);
@@ -106,7 +110,7 @@ const draw = {
     const progress = sweep.progress ?? {};
     const ended = ENDED.includes(sweep.state);
     const done = (progress.done ?? 0) + (progress.failed ?? 0);
-    find("state").replaceChildren(badge(!ended && sweep.stop_requested ? "stopping" : sweep.state));
+    find("state").replaceChildren(badge(shownState(sweep, ended)));
     find("subtitle").textContent = [
       `Owner: ${sweep.owner}`,
       sweep.machine && `on ${sweep.machine}`,
@@ -134,10 +138,14 @@ const draw = {
       find("run-link").href = `/history/${encodeURIComponent(sweep.run_id)}`;
     }
     const stop = find("stop");
+    if (find("actions")) find("actions").hidden = ended;
     if (stop) {
       stop.hidden = ended;
       stop.disabled = Boolean(sweep.stop_requested);
       stop.textContent = sweep.stop_requested ? "Stopping…" : "Stop";
+      const pause = find("pause");
+      pause.hidden = !["RUNNING", "PAUSED"].includes(sweep.state) || Boolean(sweep.stop_requested);
+      pause.textContent = sweep.pause_requested ? "Resume" : "Pause";
     }
     document.title = ended
       ? `${capital(sweep.state)} · ${sweep.name} – NHOP`
@@ -147,6 +155,7 @@ const draw = {
   losses() {
     const points = finished();
     find("losses-empty").hidden = points.length > 0;
+    if (ENDED.includes(state.sweep.state)) find("losses-empty").textContent = "No trial has finished.";
     losses.update();
     if (points.length) {
       find("losses").setAttribute("aria-label", `Loss of ${points.length} finished trials; the best is ${loss(state.sweep.best?.loss)}. The table below has all values.`);
@@ -160,7 +169,7 @@ const draw = {
     find("curve-legend").replaceChildren(
       ...(shown.length ? [sample("validation", ""), sample("training", "dashed")] : []),
       ...shown.map((number) => {
-        const item = element("span", {}, element("i"), `trial ${number}`);
+        const item = element("span", {}, element("i"), `trial ${number}${state.sweep.best?.number === number ? " (best)" : ""}`);
         item.firstChild.style.color = palette(number);
         return item;
       }),
@@ -186,6 +195,14 @@ const draw = {
     );
     find("processes-empty").hidden = all.length > 0;
     find("processes").replaceChildren(...all.map(process));
+    const missing = ENDED.includes(state.sweep.state) ? [] : all.filter((item) => item.state === "missing");
+    find("missing").hidden = missing.length === 0;
+    find("missing").textContent = missing.length === 0 ? "" : [
+      `${missing.map((item) => `${processName(item)} at ${item.address}`).join(" and ")} ${missing.length > 1 ? "do" : "does"} not answer.`,
+      missing.every((item) => item.role === "worker") && state.config.missing_hosts !== "wait"
+        ? "The sweep goes on with the other workers, and uses it when it answers."
+        : "The sweep waits for it.",
+    ].join(" ");
   },
 
   space() {
@@ -266,13 +283,21 @@ function best(found) {
   find("best").replaceChildren(...rows.filter(([, value]) => value).flatMap(([name, value]) => [element("dt", {}, capital(name)), element("dd", {}, value)]));
 }
 
+function shownState(sweep, ended) {
+  if (!ended && sweep.stop_requested) return "stopping";
+  if (sweep.state === "RUNNING" && sweep.pause_requested) return "pausing";
+  if (sweep.state === "PAUSED" && !sweep.pause_requested) return "resuming";
+  return sweep.state;
+}
+
 function failure(sweep, ended) {
   find("failure").hidden = sweep.state !== "FAILED";
   find("failure-text").textContent = sweep.error ?? "No reason was recorded; the log below may tell.";
   const notice = find("waiting");
   const text = sweep.state === "QUEUED" && !sweep.stop_requested
     ? "Queued: it starts as soon as a machine is free, within a few seconds on an idle one."
-    : !ended && sweep.stop_requested ? "Stopping: the trials in training end where they are." : "";
+    : !ended && sweep.stop_requested ? "Stopping: the trials in training end where they are."
+    : sweep.state === "PAUSED" && sweep.pause_requested ? "Paused: the trials in training wait where they are, in memory. Resume lets them go on." : "";
   notice.hidden = !text;
   notice.textContent = text;
 }
@@ -283,11 +308,13 @@ function finished() {
     .sort((a, b) => a.number - b.number);
 }
 
+// The best trial's, then those in training, then the newest.
 function shownCurves() {
-  const withCurve = [...state.curves].filter(([, points]) => points.length > 0).map(([number]) => number);
-  const running = withCurve.filter((number) => state.trials.get(number)?.state === "RUNNING");
-  const others = withCurve.filter((number) => !running.includes(number)).sort((a, b) => b - a);
-  return [...running.sort((a, b) => b - a), ...(running.length ? [] : others)].slice(0, SHOWN_CURVES).sort((a, b) => a - b);
+  const withCurve = [...state.curves].filter(([, points]) => points.length > 0).map(([number]) => number).sort((a, b) => b - a);
+  const best = withCurve.filter((number) => number === state.sweep.best?.number);
+  const running = withCurve.filter((number) => !best.includes(number) && state.trials.get(number)?.state === "RUNNING");
+  const others = withCurve.filter((number) => !best.includes(number) && !running.includes(number));
+  return [...best, ...running, ...(running.length ? [] : others)].slice(0, SHOWN_CURVES).sort((a, b) => a - b);
 }
 
 // How far a trial is: its row says so, or its curve, whichever is newer.
@@ -301,7 +328,7 @@ const rowsByNumber = new Map();
 function trialRow(number) {
   const trial = state.trials.get(number);
   const isBest = state.sweep.best?.number === number;
-  const key = JSON.stringify([trial, isBest, stepOf(trial)]);
+  const key = JSON.stringify([trial, isBest, stepOf(trial), steered()]);
   const kept = rowsByNumber.get(number);
   if (kept?.key === key) return kept.row;
   const row = kept?.row ?? element("tr");
@@ -319,12 +346,13 @@ function trialRow(number) {
     element("td", {}, badge(trial.state), trial.attempt > 1 ? element("span", { class: "unit" }, ` attempt ${trial.attempt}`) : null),
     element("td", { class: "mono" }, network(trial.params)),
     element("td", { class: error ? "wrap" : "" }, inShort(trial.params), error),
-    element("td", { class: "num" }, running ? element("span", { class: "mini", "aria-hidden": "true" }, share) : null, running ? `${count(step)} / ${count(trial.steps)}` : count(trial.state === "COMPLETED" ? trial.step || trial.steps : trial.steps)),
+    element("td", { class: "num" }, running ? element("span", { class: "mini", "aria-hidden": "true" }, share) : null, trial.state === "COMPLETED" || step === 0 ? count(step || trial.steps) : `${count(step)} / ${count(trial.steps)}`),
     element("td", { class: "num" }, loss(trial.train_loss)),
     element("td", { class: "num" }, loss(trial.val_loss)),
     element("td", { class: "num" }, duration(trial.seconds)),
     element("td", { class: "num" }, (trial.worker ?? dash).replace("worker_", "")),
   );
+  if (steered()) row.append(element("td", { class: "num" }, running ? endButton(number) : null));
   rowsByNumber.set(number, { key, row });
   return row;
 }
@@ -338,8 +366,12 @@ function inShort(params) {
 
 const ROLES = { ps: "PS", worker: "Worker", chief: "Chief", optimizer: "Optimizer" };
 
+function processName(item) {
+  return `${ROLES[item.role] ?? item.role}${item.role === "chief" || item.role === "optimizer" ? "" : ` ${item.index}`}`;
+}
+
 function process(item) {
-  const name = `${ROLES[item.role] ?? item.role}${item.role === "chief" || item.role === "optimizer" ? "" : ` ${item.index}`}`;
+  const name = processName(item);
   return element(
     "li",
     {},
@@ -421,6 +453,47 @@ find("more-trials").addEventListener("click", async (event) => {
   }
   draw.trials();
 });
+
+// ---- steering -------------------------------------------------------------------------------------------------
+
+// Whether this viewer may still act on the sweep.
+function steered() {
+  return Boolean(find("token")) && !ENDED.includes(state.sweep.state);
+}
+
+async function post(path) {
+  const refused = find("refused");
+  let reason = "The server does not answer; try again.";
+  try {
+    const body = new URLSearchParams({ csrf_token: find("token").value });
+    const answer = await fetch(`${location.pathname}/${path}`, { method: "POST", body, headers: { Accept: "application/json" } });
+    if (answer.ok) {
+      refused.hidden = true;
+      return true;
+    }
+    reason = (await answer.json()).detail;
+  } catch { /* said below */ }
+  refused.textContent = reason;
+  refused.hidden = false;
+  return false;
+}
+
+find("pause")?.addEventListener("click", async (event) => {
+  const pause = !state.sweep.pause_requested;
+  const button = event.currentTarget;
+  button.disabled = true;
+  if (await post(pause ? "pause" : "resume")) apply.sweep({ pause_requested: pause });
+  button.disabled = false;
+});
+
+function endButton(number) {
+  const button = element("button", { type: "button", class: "btn btn-sm btn-quiet", title: "Its result is not used; the sweep goes on." }, "End", element("span", { class: "visually-hidden" }, ` trial ${number}`));
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    button.disabled = await post(`trials/${number}/end`);
+  });
+  return button;
+}
 
 // ---- stopping -------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import pytest
 from playwright.sync_api import Page, expect
 
-from engine.domain import SweepState
+from engine.domain import SweepState, Wishes
+from engine.events import EventType
 from engine.store import Store
 from tests.browser.conftest import Server
 from tests.browser.writer import Writer
@@ -199,3 +200,45 @@ def test_a_page_survives_a_restart_of_the_web_server(ada: Page, server: Server, 
     writer.end_trial(writer.begin_trial())
     expect(ada.locator("[data-trials-done]")).to_have_text("4 of 20")
     assert ada.evaluate("window.here") is True, "the page was loaded anew instead of reconnected"
+
+
+def test_pausing_resuming_and_ending_a_trial_answer_at_once(ada: Page, server: Server, store: Store) -> None:
+    writer = Writer(store)
+    writer.claim()
+    writer.begin_stage(0)
+    number = writer.begin_trial()
+    ada.goto(f"{server.url}/sweeps/{writer.id}")
+    ada.get_by_role("button", name="Pause").click()
+    expect(ada.locator("[data-state]")).to_have_text("Pausing")
+    expect(ada.get_by_role("button", name="Resume")).to_be_visible()
+    assert store.sweeps.wishes(writer.id) == Wishes(pause=True)
+    writer.set(state="PAUSED")
+    expect(ada.locator("[data-state]")).to_have_text("Paused")
+    expect(ada.locator("[data-waiting]")).to_contain_text("wait where they are")
+    ada.get_by_role("button", name="Resume").click()
+    expect(ada.locator("[data-state]")).to_have_text("Resuming")
+    assert store.sweeps.wishes(writer.id) == Wishes()
+    writer.set(state="RUNNING")
+    expect(ada.locator("[data-state]")).to_have_text("Running")
+    ada.get_by_role("button", name=f"End trial {number}").click()
+    expect(ada.get_by_role("button", name=f"End trial {number}")).to_be_disabled()
+    assert store.sweeps.wishes(writer.id).cancel == {number}
+    store.sweeps.finish(writer.id, writer.fence, SweepState.FAILED, {"error": "gone"})
+    ada.get_by_role("button", name="Pause").click()
+    expect(ada.locator("[data-refused]")).to_have_text("The sweep does not run: it is FAILED.")
+
+
+def test_a_host_that_does_not_answer_is_named_with_what_the_sweep_does_about_it(
+    ada: Page, server: Server, store: Store
+) -> None:
+    writer = Writer(store, worker_hosts="localhost:2225,gpu1:2226")
+    writer.claim()
+    ada.goto(f"{server.url}/sweeps/{writer.id}")
+    missing = {"role": "worker", "index": 1, "address": "gpu1:2226", "pid": None, "state": "missing",
+               "detail": "does not answer; no daemon on gpu1 has taken it on", "restarts": 0}  # fmt: skip
+    writer.tell(EventType.PROCESS, missing)
+    notice = ada.locator("[data-missing]")
+    expect(notice).to_contain_text("Worker 1 at gpu1:2226 does not answer. The sweep goes on with the other workers")
+    expect(ada.locator("[data-processes]")).to_contain_text("no daemon on gpu1 has taken it on")
+    writer.tell(EventType.PROCESS, {**missing, "state": "ready", "detail": "kept by the daemon on gpu1"})
+    expect(notice).to_be_hidden()

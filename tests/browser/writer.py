@@ -71,6 +71,11 @@ class Writer:
         self.store.sweeps.update(self.id, self.fence, {"processes": self.processes})
         self.tell(EventType.PROCESS, item)
 
+    def set(self, **fields: Any) -> None:
+        """Set fields of the sweep's document, and tell of it."""
+        self.store.sweeps.update(self.id, self.fence, fields)
+        self.tell(EventType.SWEEP, self.public())
+
     def log(self, level: str, *texts: str) -> None:
         lines = [{"at": self.now.isoformat(), "level": level, "text": text} for text in texts]
         self.tell(EventType.LOG, {"lines": lines})

@@ -43,6 +43,7 @@ def snapshot(store: Store, sweep_id: str) -> Document:
     losses = store.trials.losses(sweep_id)
     older, newest = losses[:-ROWS], losses[-ROWS:]
     trials = store.trials.of_sweep(sweep_id, after=newest[0]["number"] - 1, limit=2 * ROWS) if newest else []
+    curves = _curves(store, sweep_id, losses, (sweep.get("best") or {}).get("number"))
     return {
         "seq": seq,
         "sweep": plain(sweep_store.public(sweep)),
@@ -50,7 +51,7 @@ def snapshot(store: Store, sweep_id: str) -> Document:
         "stages": plain(_stages(sweep)),
         "trials": rows(trials),
         "older": [[trial["number"], trial["stage"], trial["state"], plain(trial.get("loss"))] for trial in older],
-        "curves": {str(number): plain(points) for number, points in _curves(store, sweep_id, losses).items()},
+        "curves": {str(number): plain(points) for number, points in curves.items()},
         "processes": plain(sweep.get("processes") or {}),
         "log": _log(store, sweep_id),
     }
@@ -83,11 +84,11 @@ def _stages(sweep: Mapping[str, Any]) -> list[Document]:
     ]
 
 
-def _curves(store: Store, sweep_id: str, trials: list[Document]) -> dict[int, Points]:
-    """The learning curves of the running trials, brought up to date, and of the last that finished."""
+def _curves(store: Store, sweep_id: str, trials: list[Document], best: int | None) -> dict[int, Points]:
+    """The learning curves of the best trial, of the running ones, brought up to date, and of the last that finished."""
     running = [trial["number"] for trial in trials if trial["state"] == TrialState.RUNNING]
     finished = [trial["number"] for trial in trials if trial["state"] == TrialState.COMPLETED][-CURVES:]
-    found = store.trials.some(sweep_id, [*running, *finished])
+    found = store.trials.some(sweep_id, [*running, *finished, *([best] if best is not None else [])])
     shown: dict[int, Points] = {trial["number"]: list(trial.get("curve") or []) for trial in found}
     begun: dict[int, datetime | None] = {
         trial["number"]: trial.get("started") for trial in found if trial["number"] in running

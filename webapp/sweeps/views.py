@@ -49,3 +49,24 @@ def stop(sweep_id: str) -> ResponseReturnValue:
     sweeps.stop(store(), g.viewer, sweep_id, datetime.now(UTC))
     flash("Stopping. What has been found so far is kept.")
     return redirect(url_for("monitor.live", sweep_id=sweep_id), 303)
+
+
+@blueprint.post("/sweeps/<sweep_id>/pause")
+def pause(sweep_id: str) -> ResponseReturnValue:
+    """Hold every trial at its next report."""
+    sweeps.pause(store(), g.viewer, sweep_id, True, datetime.now(UTC))
+    return "", 204
+
+
+@blueprint.post("/sweeps/<sweep_id>/resume")
+def resume(sweep_id: str) -> ResponseReturnValue:
+    """Let a paused sweep go on."""
+    sweeps.pause(store(), g.viewer, sweep_id, False, datetime.now(UTC))
+    return "", 204
+
+
+@blueprint.post("/sweeps/<sweep_id>/trials/<int:number>/end")
+def end_trial(sweep_id: str, number: int) -> ResponseReturnValue:
+    """End a trial in training early."""
+    sweeps.end_trial(store(), g.viewer, sweep_id, number)
+    return "", 204

@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from engine import settings as settings_module
 from engine.settings import Settings
 from engine.store import Store
 from webapp.auth.views import throttle
@@ -23,7 +24,9 @@ PASSWORD = "correct horse"
 @pytest.fixture
 def settings(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("NHOP_NO_DAEMON", "1")
-    return Settings("127.0.0.1", 5000, "", store.database.name, tmp_path, 2)
+    return settings_module.load(
+        {"NHOP_DATABASE": store.database.name, "NHOP_DATA_DIR": str(tmp_path)}, tmp_path / "none"
+    )
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from engine.events import EventType
-from engine.settings import Settings
+from engine.settings import Settings, load
 from engine.store import Store, connect, embedded
 from tests.waiting import wait_until
 from webapp.extensions import socketio
@@ -197,7 +197,7 @@ def test_the_home_page_is_told_its_overview(app: Flask, ada: FlaskClient, store:
 def test_a_dead_database_is_started_again_though_nobody_watches(tmp_path: Path) -> None:
     database, _ = embedded.start(tmp_path)
     store = connect(database.uri, seconds=1)
-    relay = Relay(store, Room(), Settings("127.0.0.1", 5000, "", "nhop", tmp_path, 2))
+    relay = Relay(store, Room(), load({"NHOP_DATA_DIR": str(tmp_path)}, tmp_path / "no file"))
     os.kill(database.pid, signal.SIGKILL)
     wait_until(lambda: not database.alive(), 10, "the database's death")
     try:

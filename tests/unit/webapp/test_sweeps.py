@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,8 +13,10 @@ from flask.testing import FlaskClient
 from werkzeug.datastructures import MultiDict
 
 from engine.config import GROUPS, LARGE_STAGES, SweepConfig, parse
+from engine.domain import Trial, TrialState, Wishes
 from engine.events import EventType
 from engine.store import Store
+from engine.store.trials import to_document
 from tests.unit.webapp.conftest import token
 from webapp.services import accounts, monitor, sweeps
 from webapp.sweeps import form
@@ -149,6 +151,25 @@ def test_only_the_owner_or_an_administrator_may_stop(
     assert ed.post(f"{path}/stop", data={"csrf_token": token(ed, path)}).status_code == 303
     other = ed.post("/sweeps/new", data=typed(ed)).headers["Location"]
     assert ada.post(f"{other}/stop", data={"csrf_token": token(ada, other)}).status_code == 303
+
+
+@pytest.mark.parametrize("action", ["pause", "resume", "trials/1/end"])
+def test_only_the_owner_or_an_administrator_may_steer_and_only_what_runs(
+    login: Callable[[str, str], FlaskClient], ada: FlaskClient, store: Store, action: str
+) -> None:
+    ed, eve = login("Ed", "editor"), login("eve", "editor")
+    path = ed.post("/sweeps/new", data=typed(ed)).headers["Location"]
+    sweep_id = path.rpartition("/")[2]
+    assert eve.post(f"{path}/{action}", data={"csrf_token": token(eve, path)}).status_code == 403
+    expected = 404 if action.startswith("trials") else 409
+    assert ed.post(f"{path}/{action}", data={"csrf_token": token(ed, path)}).status_code == expected, "it is queued"
+    claimed = store.sweeps.claim("here", timedelta(minutes=1), datetime.now(UTC))
+    assert claimed is not None
+    store.trials.put(to_document(Trial(sweep_id, 1, 0, {}, 10, 1, TrialState.RUNNING), 1))
+    for client in (ed, ada):
+        assert client.post(f"{path}/{action}", data={"csrf_token": token(client, path)}).status_code == 204
+    wished = {"pause": Wishes(pause=True), "resume": Wishes(), "trials/1/end": Wishes(cancel=frozenset({1}))}
+    assert store.sweeps.wishes(sweep_id) == wished[action]
 
 
 def test_stopping_what_has_ended_or_never_was(ada: FlaskClient, store: Store) -> None:
