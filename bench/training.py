@@ -143,7 +143,7 @@ def table(results: list[Measured]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--trials", type=int, default=60, help="trials of this engine's default way")
+    parser.add_argument("--trials", type=int, default=200, help="trials of this engine's default way")
     parser.add_argument("--few", type=int, default=4, help="trials of the slow ways")
     arguments = parser.parse_args()
     steps, few = arguments.steps, arguments.few
