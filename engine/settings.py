@@ -17,6 +17,7 @@ from engine.errors import ConfigError, SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG_FILE = ROOT / "config.yaml"
+MOST_UPLOAD_MB = 10_000
 
 SETTINGS: Mapping[str, tuple[str, Any, str]] = {
     "host": ("NHOP_HOST", "127.0.0.1", "address the dashboard listens on"),
@@ -30,6 +31,7 @@ SETTINGS: Mapping[str, tuple[str, Any, str]] = {
         "what ps_hosts and worker_hosts call this machine, several names separated by commas; empty: its host name",
     ),
     "sweep_slots": ("NHOP_SWEEP_SLOTS", 2, "sweeps that run at once on this machine"),
+    "upload_mb": ("NHOP_UPLOAD_MB", 200, "largest data set that can be uploaded, in megabytes"),
 }
 """Each setting of config.yaml's `webapp:` section: environment variable, default, what it is."""
 
@@ -45,6 +47,7 @@ class Settings:
     data_dir: Path
     machine: str
     sweep_slots: int
+    upload_mb: int
 
     @property
     def embedded(self) -> bool:
@@ -93,6 +96,8 @@ def load(environ: Mapping[str, str] = os.environ, config_file: Path = CONFIG_FIL
         raise SettingsError(f"{sources['port']}: must be from 1 to 65535, got {values['port']}")
     if values["sweep_slots"] < 1:
         raise SettingsError(f"{sources['sweep_slots']}: must be at least 1, got {values['sweep_slots']}")
+    if not 1 <= values["upload_mb"] <= MOST_UPLOAD_MB:
+        raise SettingsError(f"{sources['upload_mb']}: must be from 1 to {MOST_UPLOAD_MB}, got {values['upload_mb']}")
     given = values.pop("data_dir")
     try:
         data_dir = Path(given).expanduser()

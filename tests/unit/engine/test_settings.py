@@ -49,6 +49,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "data_dir": "/x",
         "machine": "gpu1, gpu1.local",
         "sweep_slots": "9",
+        "upload_mb": "5",
     }
     assert set(given) == set(SETTINGS)
     settings = load({SETTINGS[name][0]: value for name, value in given.items()}, NO_FILE)
@@ -71,6 +72,7 @@ def test_a_child_reads_the_same_settings_from_the_environment_it_is_given(tmp_pa
         ({"NHOP_PORT": "0"}, "NHOP_PORT: must be from 1 to 65535, got 0"),
         ({"NHOP_PORT": "70000"}, "NHOP_PORT: must be from 1 to 65535, got 70000"),
         ({"NHOP_SWEEP_SLOTS": "0"}, "NHOP_SWEEP_SLOTS: must be at least 1, got 0"),
+        ({"NHOP_UPLOAD_MB": "0"}, "NHOP_UPLOAD_MB: must be from 1 to 10000, got 0"),
     ],
 )
 def test_a_wrong_value_is_refused_naming_the_variable(environ: dict[str, str], words: str) -> None:
