@@ -11,6 +11,7 @@ from pymongo.write_concern import WriteConcern
 
 from engine.errors import StoreUnavailable
 from engine.store.calls import answered
+from engine.store.datasets import Datasets
 from engine.store.events import Events
 from engine.store.machines import Machines
 from engine.store.runs import Runs
@@ -30,6 +31,7 @@ INDEXES = {
     "events": ([("at", ASCENDING)],),
     "servers": ([("host", ASCENDING)], [("sweep_id", ASCENDING)]),
     "runs": ([("start_time", DESCENDING)], [("status", ASCENDING)], [("info.sweep_id", ASCENDING)]),
+    "datasets": ([("created", DESCENDING)],),
     "metrics": ([("run_id", ASCENDING), ("name", ASCENDING)],),
 }
 UNIQUE = {"events": [("sweep_id", ASCENDING), ("seq", ASCENDING)]}
@@ -47,6 +49,7 @@ class Store:
         self.users = Users(database)
         self.runs = Runs(database)
         self.servers = Servers(database)
+        self.datasets = Datasets(database)
 
     def ping(self) -> None:
         """Ask the database for a sign of life.

@@ -77,3 +77,11 @@ def _dates_set(backend_uri: str, request: pytest.FixtureRequest) -> None:
     if request.node.callspec.params["backend_uri"] == "nx-27017":
         reason = "nx-27017 0.8.1 stores the dates of $set as text"
         request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+
+
+@pytest.fixture
+def _chunks_seen(backend_uri: str, request: pytest.FixtureRequest) -> None:
+    """For tests that look into, or spoil, what GridFS has stored."""
+    if request.node.callspec.params["backend_uri"] == "nx-27017":
+        reason = "nx-27017 0.8.1 hides the chunks of GridFS from plain calls"
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import os
 import signal
 import threading
 import time
@@ -17,7 +20,7 @@ from bson import ObjectId
 
 from engine.cluster.ports import free_ports
 from engine.domain import SweepState, Trial, TrialState
-from engine.errors import LeaseLost, NotFound, StateError, StoreUnavailable
+from engine.errors import DataError, LeaseLost, NotFound, StateError, StoreUnavailable
 from engine.events import EventType
 from engine.store import Store, connect
 from engine.store.events import draft
@@ -465,3 +468,151 @@ def test_where_nothing_listens_the_store_is_unavailable_within_the_limit() -> No
 def test_an_address_that_is_none_is_refused_in_words() -> None:
     with pytest.raises(StoreUnavailable, match="mongo_uri is not a MongoDB address"):
         connect("postgres://localhost")
+
+
+ABOUT = {"rows": 25, "delimiter": ",", "columns": [{"name": "a"}], "preview": [["1"]], "target": "y", "features": ["a"]}
+SHA_OF_ONE = hashlib.sha256(b"one").hexdigest()
+
+
+def kept(store: Store, part: str) -> int:
+    """How many documents of GridFS' files or chunks there are."""
+    return len(list(store.database[f"datasets.{part}"].find({}, {"_id": 1})))
+
+
+class TestDatasets:
+    def add(self, store: Store, content: bytes = b"one", name: str = "houses", kind: str = "table") -> tuple[int, bool]:
+        return store.datasets.add(name, kind, io.BytesIO(content), ABOUT, "houses.csv", "ada", NOW)
+
+    def test_what_is_uploaded_comes_back_byte_for_byte(self, store: Store, tmp_path: Path) -> None:
+        content = os.urandom(3 * 2**20 + 5)
+        assert self.add(store, content) == (1, True)
+        path, about = store.datasets.fetch("houses", tmp_path)
+        assert path.read_bytes() == content
+        assert (about["size"], about["kind"], about["name"]) == (len(content), "table", "houses")
+        assert about["features"] == ["a"]
+
+    def test_a_data_set_is_as_it_was_given(self, store: Store) -> None:
+        self.add(store)
+        found = store.datasets.get("houses")
+        assert (found["kind"], found["owner"], found["created"]) == ("table", "ada", NOW)
+        (version,) = found["versions"]
+        assert (version["sha256"], version["size"], version["filename"]) == (SHA_OF_ONE, 3, "houses.csv")
+        assert (version["by"], version["uploaded"], version["about"]) == ("ada", NOW, ABOUT)
+
+    def test_other_content_is_a_new_version_and_the_same_is_none(self, store: Store) -> None:
+        assert [self.add(store, content) for content in (b"one", b"two", b"one", b"two")] == [
+            (1, True), (2, True), (1, False), (2, False),
+        ]  # fmt: skip
+        assert len(store.datasets.get("houses")["versions"]) == 2
+
+    def test_a_sweep_names_the_newest_version_or_one_by_its_digest(self, store: Store) -> None:
+        self.add(store, b"one")
+        self.add(store, b"two")
+        newest, older = store.datasets.find("houses"), store.datasets.find(f"houses@{SHA_OF_ONE[:8]}")
+        assert newest is not None
+        assert newest["sha256"] == hashlib.sha256(b"two").hexdigest()
+        assert older is not None
+        assert older["sha256"] == SHA_OF_ONE
+        for wrong in ("barns", "houses@", f"houses@{SHA_OF_ONE[:7]}", "houses@00000000", "houses@.*......", "@"):
+            assert store.datasets.find(wrong) is None, wrong
+
+    def test_an_older_version_is_fetched_as_it_was(self, store: Store, tmp_path: Path) -> None:
+        self.add(store, b"one")
+        self.add(store, b"two")
+        assert store.datasets.fetch(f"houses@{SHA_OF_ONE[:8]}", tmp_path)[0].read_bytes() == b"one"
+        assert store.datasets.fetch("houses", tmp_path)[0].read_bytes() == b"two"
+
+    def test_content_of_another_kind_is_refused_and_not_kept(self, store: Store) -> None:
+        self.add(store)
+        with pytest.raises(StateError, match="houses is a data set of kind table, and this file is of kind texts"):
+            self.add(store, b"two", kind="texts")
+        assert kept(store, "files") == 1
+
+    def test_eight_uploads_at_once_become_eight_versions(self, store: Store) -> None:
+        numbers = at_once(8, lambda i: self.add(store, b"%d" % i))
+        assert sorted(numbers) == [(number, True) for number in range(1, 9)]
+        assert len({version["sha256"] for version in store.datasets.get("houses")["versions"]}) == 8
+
+    def test_one_content_uploaded_eight_times_at_once_is_kept_once(self, store: Store) -> None:
+        assert sum(new for _, new in at_once(8, lambda _: self.add(store))) == 1
+        assert len(store.datasets.get("houses")["versions"]) == 1
+        assert kept(store, "files") == 1
+
+    def test_the_columns_of_one_version_are_chosen_and_the_other_keeps_its_own(self, store: Store) -> None:
+        self.add(store, b"one")
+        self.add(store, b"two")
+        store.datasets.choose("houses", SHA_OF_ONE, "b", ["c", "d"])
+        first, second = (version["about"] for version in store.datasets.get("houses")["versions"])
+        assert (first["target"], first["features"]) == ("b", ["c", "d"])
+        assert second == ABOUT
+        with pytest.raises(NotFound, match="has no version"):
+            store.datasets.choose("houses", "0" * 64, "b", ["c"])
+
+    def test_the_list_has_the_newest_first(self, store: Store) -> None:
+        self.add(store)
+        store.datasets.add("barns", "table", io.BytesIO(b"two"), ABOUT, "b.csv", "ada", NOW + LEASE)
+        assert [found["_id"] for found in store.datasets.all()] == ["barns", "houses"]
+        about = store.datasets.all()[0]["versions"][0]["about"]
+        assert about["features"] == ["a"]
+        assert store.datasets.names() == ["barns", "houses"]
+
+    def test_deleting_takes_all_versions_and_their_content(self, store: Store, tmp_path: Path) -> None:
+        self.add(store, b"one")
+        self.add(store, b"two")
+        self.add(store, b"three", name="barns")
+        store.datasets.delete("houses")
+        assert store.datasets.names() == ["barns"]
+        assert kept(store, "files") == 1
+        assert store.datasets.fetch("barns", tmp_path)[0].read_bytes() == b"three"
+        with pytest.raises(NotFound, match="there is no data set houses"):
+            store.datasets.delete("houses")
+        with pytest.raises(NotFound, match="there is no data set houses any more"):
+            store.datasets.fetch("houses", tmp_path)
+
+    @pytest.mark.parametrize("reference", ["houses", f"houses@{SHA_OF_ONE[:12]}"])
+    def test_what_an_open_sweep_uses_is_neither_deleted_nor_changed(self, store: Store, reference: str) -> None:
+        self.add(store)
+        sweep_id = store.sweeps.create("brisk-otter", "ada", {"dataset": reference}, 7, 9, 7100, NOW)
+        store.sweeps.create("other", "ada", {"dataset": "houses-2"}, 7, 9, 7100, NOW)
+        store.sweeps.create("file", "ada", {"dataset": "houses", "load_data": True}, 7, 9, 7100, NOW)
+        for change in (
+            lambda: store.datasets.delete("houses"), lambda: store.datasets.choose("houses", SHA_OF_ONE, "b", ["c"]),
+        ):  # fmt: skip
+            with pytest.raises(
+                StateError, match=r"^houses is used by brisk-otter; wait for the end, or stop it first$"
+            ):
+                change()
+        store.sweeps.stop(sweep_id, NOW)
+        assert store.datasets.users("houses") == []
+        store.datasets.delete("houses")
+
+    @pytest.mark.usefixtures("_chunks_seen")
+    def test_deleting_leaves_no_content_behind(self, store: Store) -> None:
+        self.add(store)
+        self.add(store, b"three", name="barns")
+        assert kept(store, "chunks") == 2
+        store.datasets.delete("houses")
+        assert kept(store, "chunks") == 1
+
+    @pytest.mark.usefixtures("_chunks_seen")
+    def test_content_that_is_not_what_was_uploaded_is_refused_and_not_left_behind(
+        self, store: Store, tmp_path: Path
+    ) -> None:
+        self.add(store)
+        store.database["datasets.chunks"].update_one({}, {"$set": {"data": b"odd"}})
+        with pytest.raises(DataError, match="not stored as it was uploaded"):
+            store.datasets.fetch("houses", tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.usefixtures("_chunks_seen")
+    def test_content_that_is_gone_is_said_to_be(self, store: Store, tmp_path: Path) -> None:
+        self.add(store)
+        store.database["datasets.files"].delete_many({})
+        with pytest.raises(NotFound, match="the content of the data set houses is gone"):
+            store.datasets.fetch("houses", tmp_path)
+
+    def test_what_has_been_fetched_is_not_fetched_again(self, store: Store, tmp_path: Path) -> None:
+        self.add(store)
+        store.datasets.fetch("houses", tmp_path)
+        store.database["datasets.files"].delete_many({})
+        assert store.datasets.fetch("houses", tmp_path)[0].read_bytes() == b"one"
