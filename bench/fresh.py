@@ -16,7 +16,7 @@ from pathlib import Path
 from engine.cluster.ports import free_ports
 from engine.cluster.spec import ENVIRONMENT
 from engine.config import parse
-from engine.data import Parts, prepare
+from engine.data import load, prepare
 
 PS, WORKERS = 2, 4
 
@@ -42,7 +42,7 @@ def main(number: int, steps: int) -> None:
             os.environ.update(ENVIRONMENT)
             from engine.training.distributed import AsyncTrainer
 
-            for _ in AsyncTrainer(Parts.load(Path(folder) / "data.npz"), {**cluster, "chief": addresses[-1:]}).train(
+            for _ in AsyncTrainer(load(Path(folder) / "data.npz"), {**cluster, "chief": addresses[-1:]}).train(
                 job
             ):
                 pass

@@ -24,7 +24,7 @@ from sacred import SETTINGS, Experiment
 from sacred.utils import SacredError
 
 from engine import settings as settings_module
-from engine.config import SweepConfig, load_yaml, parse
+from engine.config import SweepConfig, load_yaml
 from engine.data import accept
 from engine.domain import SweepState
 from engine.errors import ConfigError, NhopError
@@ -58,7 +58,7 @@ def build() -> Experiment:
     @experiment.config_hook
     def refuse_nonsense(config: Mapping[str, Any], command_name: str, logger: logging.Logger) -> dict[str, Any]:
         try:
-            accept(_own(config))
+            accept(_own(config), _find)
         except ConfigError as error:
             raise Refused(str(error)) from None
         return {}
@@ -66,7 +66,7 @@ def build() -> Experiment:
     @experiment.main
     def run(_config: Mapping[str, Any]) -> float | None:
         try:
-            return sweep_now(parse(_own(_config)))
+            return sweep_now(accept(_own(_config), _find))
         except NhopError as error:
             raise SacredError(str(error), print_traceback=False) from None
 
@@ -76,6 +76,14 @@ def build() -> Experiment:
 def _own(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration without what Sacred adds to it."""
     return {key: value for key, value in config.items() if key != "__doc__"}
+
+
+def _find(reference: str) -> Mapping[str, Any] | None:
+    """Look an uploaded data set up in the dashboard's database."""
+    settings = settings_module.load()
+    settings_module.make_data_dir(settings)
+    with _database(settings) as store:
+        return store.datasets.find(reference)
 
 
 def sweep_now(config: SweepConfig) -> float | None:

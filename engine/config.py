@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import PydanticCustomError
 
 from engine.errors import ConfigError, Problem
-from engine.space import LAYERS, Axis, Categorical, Float, Int, SearchSpace, units_axis
+from engine.space import LAYERS, SEQUENCE, Axis, Categorical, Float, Int, SearchSpace, units_axis
 
 OPTIMIZERS = ("Adam", "sgd", "Adagrad")
 ACTIVATIONS = ("relu", "tanh")
@@ -79,7 +79,11 @@ class SweepConfig(BaseModel):
     )
 
     nn_model: Literal["Regressor", "Custom"] = _key(
-        "Regressor", "model", "Model", "Regressor is a feed-forward network that predicts one number."
+        "Regressor",
+        "model",
+        "Model",
+        "Regressor is a feed-forward network that predicts one number from a table. Custom is a stacked LSTM that "
+        "finds the class of a text.",
     )
     nn_dimensions: list[int] = _key(
         [4, 1],
@@ -103,7 +107,13 @@ class SweepConfig(BaseModel):
         max_length=200,
     )
     rnn_max_seq_length: int = _key(
-        100, "model", "Sequence length", "Longest training sequence of the LSTM classifier.", "tokens", ge=1, le=100_000
+        100,
+        "model",
+        "Sequence length",
+        "Tokens of a text that the LSTM classifier reads at once.",
+        "tokens",
+        ge=2,
+        le=100_000,
     )
     rnn_state_dim: int | list[int] = _key(
         [50, 50, 50], "model", "LSTM state sizes", "One number for one LSTM layer, several for a stack.", "units"
@@ -160,6 +170,27 @@ class SweepConfig(BaseModel):
         "nodes",
     )
     batch_size: list[int] = _key([100, 2000], "search", "Batch size", "Smallest and largest mini-batch.", "rows")
+    rnn_layers: list[int] | None = _key(
+        None,
+        "search",
+        "LSTM layers",
+        "Fewest and most LSTM layers. Empty: as many as there are LSTM state sizes.",
+        "layers",
+    )
+    rnn_units: list[int] | None = _key(
+        None,
+        "search",
+        "LSTM units",
+        "Fewest and most units of each LSTM layer. Empty: the LSTM state sizes.",
+        "units",
+    )
+    rnn_seq_length: list[int] | None = _key(
+        None,
+        "search",
+        "LSTM sequence length",
+        "Fewest and most tokens that the LSTM reads at once. Empty: the sequence length.",
+        "tokens",
+    )
     learning_rate: list[float] = _key(
         [0.001, 0.0001], "search", "Learning rate", "Two bounds, in either order; drawn uniformly between them."
     )
@@ -257,7 +288,7 @@ class SweepConfig(BaseModel):
     def _counts(cls, value: list[int]) -> list[int]:
         return _bounds(value, least=1)
 
-    @field_validator("nodes_per_layer")
+    @field_validator("nodes_per_layer", "rnn_layers", "rnn_units", "rnn_seq_length")
     @classmethod
     def _nodes(cls, value: list[int] | None) -> list[int] | None:
         return None if value is None else _bounds(value, least=1)
@@ -364,19 +395,29 @@ class SweepConfig(BaseModel):
 
     def space(self) -> SearchSpace:
         """The user's search space: every axis with both bounds included."""
-        nodes = self.nodes_per_layer or self.hidden_layers
         axes: dict[str, Axis] = {
             "batch_size": Int(*self.batch_size),
             "learning_rate": Float(min(self.learning_rate), max(self.learning_rate), log=self.log_scale),
             "train_optimizer": Categorical(tuple(self.train_optimizer)),
-            "activation": Categorical(tuple(self.activation)),
-            LAYERS: Int(*self.hidden_layers),
         }
-        conditions = {}
-        for layer in range(1, self.hidden_layers[1] + 1):
-            axes[units_axis(layer)] = Int(*nodes)
-            conditions[units_axis(layer)] = (LAYERS, layer)
-        return SearchSpace(axes, conditions)
+        if self.nn_model == "Regressor":
+            axes["activation"] = Categorical(tuple(self.activation))
+            axes[LAYERS] = Int(*self.hidden_layers)
+            nodes = self.nodes_per_layer or self.hidden_layers
+            units = [Int(*nodes)] * self.hidden_layers[1]
+        else:
+            sizes = self.rnn_state_dim if isinstance(self.rnn_state_dim, list) else [self.rnn_state_dim]
+            layers = Int(*(self.rnn_layers or [len(sizes)] * 2))
+            axes[SEQUENCE] = Int(*(self.rnn_seq_length or [self.rnn_max_seq_length] * 2))
+            axes[LAYERS] = layers
+            units = [Int(*(self.rnn_units or [sizes[min(layer, len(sizes) - 1)]] * 2)) for layer in range(layers.high)]
+        axes |= {units_axis(layer): axis for layer, axis in enumerate(units, start=1)}
+        return SearchSpace(axes, {units_axis(layer): (LAYERS, layer) for layer in range(1, len(units) + 1)})
+
+    @property
+    def tied(self) -> bool:
+        """Whether one pair of bounds serves layers and nodes."""
+        return self.nn_model == "Regressor" and self.nodes_per_layer is None
 
 
 def _bounds(value: list[int], least: int) -> list[int]:
@@ -475,12 +516,21 @@ def _across(config: SweepConfig) -> list[Problem]:
                 "validation_fraction", "together with test_fraction at most 0.9, so that something is left to train on"
             )
         )
-    if config.nn_model == "Custom":
-        problems.append(Problem("nn_model", "custom models are not available yet; use Regressor"))
-    elif config.nn_dimensions[1] != 1:
+    if config.nn_model == "Regressor" and config.nn_dimensions[1] != 1:
         problems.append(Problem("nn_dimensions", f"a regressor has 1 output node, got {config.nn_dimensions[1]}"))
     if (config.nodes_per_layer or config.hidden_layers)[1] > 10_000:
         problems.append(Problem("nodes_per_layer", "at most 10,000 nodes in a layer"))
+    sizes = config.rnn_state_dim if isinstance(config.rnn_state_dim, list) else [config.rnn_state_dim]
+    for key, value, most in (
+        ("rnn_state_dim", max(sizes), 4096),
+        ("rnn_units", (config.rnn_units or [1])[-1], 4096),
+        ("rnn_layers", max(len(sizes), (config.rnn_layers or [1])[-1]), 20),
+        ("rnn_seq_length", (config.rnn_seq_length or [2])[-1], 100_000),
+    ):
+        if value > most:
+            problems.append(Problem(key, f"at most {most:,}, got {value:,}"))
+    if (config.rnn_seq_length or [2])[0] < 2:
+        problems.append(Problem("rnn_seq_length", "the lower bound must be at least 2 tokens"))
     if config.hidden_layers[1] > 100:
         problems.append(Problem("hidden_layers", "at most 100 hidden layers"))
     if config.data_instances * config.data_features > MOST_NUMBERS:

@@ -92,8 +92,9 @@ def move(moves: Mapping[S, frozenset[S]], old: S, new: S) -> S:
 class Trial:
     """One point of the search space and what came of training it.
 
-    Losses are mean squared errors in the target's units, squared. A point of *curve* is
-    [step, training loss (mean since the point before), validation loss]; it has at most 200 points.
+    Losses are mean squared errors in the target's units, squared, or a classifier's cross-entropies. A point of *curve*
+    is [step, training loss (mean since the point before), validation loss, where it was measured]; it has at most 200
+    points. *figures* are what else the model measured last on the validation part.
     """
 
     sweep_id: str
@@ -115,6 +116,7 @@ class Trial:
     finished: datetime | None = None
     seconds: float | None = None
     error: str | None = None
+    figures: dict[str, float] = field(default_factory=dict)
     attempts: list[dict[str, Any]] = field(default_factory=list)
 
     def move(self, new: TrialState) -> None:

@@ -54,6 +54,7 @@ class Optimizer:
         ended_stages: the stages that an earlier process has finished.
         on_result: called with each trial that has ended, the best loss before it, and how many have completed.
         models: the folder that keeps the parameters of every completed trial.
+        dimensions: inputs and outputs of the networks; what the configuration says where it is not given.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Optimizer:
         ended_stages: Iterable[int] = (),
         on_result: Callable[[Trial, float, int], None] = lambda trial, best, completed: None,
         models: Path | None = None,
+        dimensions: tuple[int, int] | None = None,
     ) -> None:
         if config.seed is None:
             raise ValueError("a sweep needs a seed before it runs")
@@ -78,6 +80,7 @@ class Optimizer:
         self._clock = clock
         self._on_result = on_result
         self._models = models
+        self._dimensions = dimensions or (config.nn_dimensions[0], config.nn_dimensions[1])
         self._trials = {trial.number: trial for trial in known}
         self._ended_stages = set(ended_stages)
         self._best = best_of(list(self._trials.values()))
@@ -111,7 +114,7 @@ class Optimizer:
             self._stages[-1].update(best=best.number, ended=len(trials))
             self._recorder.set(stages=[dict(stage) for stage in self._stages])
             log.info("stage %d: best loss %.6g, trial %d: %s", index + 1, best.loss, best.number, describe(best))
-            space = narrow(space, best.params, user, tied=self._config.nodes_per_layer is None)
+            space = narrow(space, best.params, user, tied=self._config.tied)
         assert self._best is not None  # noqa: S101 - the last stage had a best
         return self._best
 
@@ -188,11 +191,11 @@ class Optimizer:
 
     def _start(self, trial: Trial, worker: str, running: dict[int, Trial]) -> None:
         trial.move(TrialState.RUNNING)
-        trial.worker, trial.started, trial.step, trial.curve = worker, self._clock(), 0, []
+        trial.worker, trial.started, trial.step, trial.curve, trial.figures = worker, self._clock(), 0, [], {}
         running[trial.number] = trial
         self._recorder.begun(trial)
         config = self._config
-        inputs, outputs = config.nn_dimensions
+        inputs, outputs = self._dimensions
         job = Job(
             number=trial.number,
             attempt=trial.attempt,
@@ -203,6 +206,7 @@ class Optimizer:
             inputs=inputs,
             outputs=outputs,
             weight_init=config.weight_init,
+            model=config.nn_model,
             keep=str(self._models / f"{trial.number}.npy") if self._models else "",
         )
         self._cluster.train(worker, job)
@@ -223,13 +227,15 @@ class Optimizer:
         self._reach(trial, happening)
         if not happening.done:
             return None
-        trial.loss = happening.val if self._config.objective == "val_loss" else happening.train
+        trial.loss = trial.val_loss if self._config.objective == "val_loss" else happening.train
         self._end(trial, TrialState.COMPLETED, None)
         return self._compare(trial)
 
     def _reach(self, trial: Trial, reached: Reached) -> None:
         trial.step = reached.step
-        trial.train_loss, trial.val_loss = reached.train, reached.val
+        trial.train_loss = reached.train
+        if reached.val is not None:
+            trial.val_loss, trial.figures = reached.val, dict(reached.figures)
         trial.curve.append([reached.step, reached.train, reached.val])
         if len(trial.curve) > CURVE_POINTS:
             trial.curve = trial.curve[:-1][::2] + trial.curve[-1:]
@@ -311,8 +317,8 @@ def describe(trial: Trial) -> str:
     params = trial.params
     units = "·".join(str(count) for count in hidden_units(params))
     return (
-        f"{units} {params['activation']}, {params['train_optimizer']} at {float(params['learning_rate']):.3g}, "
-        f"batch {params['batch_size']}"
+        f"{units} {params.get('activation', 'LSTM')}, {params['train_optimizer']} at "
+        f"{float(params['learning_rate']):.3g}, batch {params['batch_size']}"
     )
 
 

@@ -197,7 +197,7 @@ def _optimize(
     )  # fmt: skip
     cluster.start()
     try:
-        prepare(config).save(data_path)
+        prepare(config, lambda name: store.datasets.fetch(name, work_dir)).save(data_path)
         before = recorder.sweep
         sweep_id = before["_id"]
         stored = {trial["number"]: trial for trial in store.trials.of_sweep(sweep_id, curves=True, limit=0)}

@@ -17,6 +17,9 @@ Params: TypeAlias = dict[str, Value]
 LAYERS = "layers"
 """The axis that holds the number of hidden layers."""
 
+SEQUENCE = "sequence_length"
+"""The axis that holds the tokens that an LSTM reads at once."""
+
 
 def units_axis(layer: int) -> str:
     """The name of the axis that holds the units of hidden layer *layer*, counted from 1."""

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,8 +65,9 @@ class Reached:
     worker: str
     step: int
     train: float
-    val: float
+    val: float | None
     done: bool
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +374,16 @@ class Cluster:
             return [Cancelled(job.number, job.attempt, name, body["step"])]
         if kind in ("progress", "done"):
             return [
-                Reached(job.number, job.attempt, name, body["step"], body["train"], body["val"], done=kind == "done")
+                Reached(
+                    job.number,
+                    job.attempt,
+                    name,
+                    body["step"],
+                    body["train"],
+                    body["val"],
+                    kind == "done",
+                    body["figures"],
+                )
             ]
         return [Broken(job.number, job.attempt, name, body.get("error", kind), lost=False)]
 

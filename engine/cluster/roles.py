@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from engine.cluster.channel import Channel, Message
 from engine.cluster.ports import free_ports
 from engine.cluster.spec import CHIEF, PROXY, PS, WORKER
-from engine.data import Parts
-from engine.training.distributed import TRAINERS, ClusterTrainer
+from engine.data import load
+from engine.training.distributed import TRAINERS
 from engine.training.job import Job
 from engine.training.local import LocalTrainer
+from engine.training.trainer import Trainer
 
 SERVER_INTER_OP = 2
 """With 1, a worker that reads a variable of a parameter server hangs."""
@@ -67,7 +68,7 @@ def worker(message: Message, channel: Channel) -> None:
         _until_closed(channel)
         return
     _use_threads(int(os.environ["NHOP_THREADS"]), inter_op=1)
-    trainer = LocalTrainer(Parts.load(Path(message["data"])))
+    trainer = LocalTrainer(load(Path(message["data"])))
     channel.send({"ready": True})
     _train_all(trainer, channel)
     del server
@@ -87,7 +88,7 @@ def proxy(message: Message, channel: Channel) -> None:
     )
     devices = [device.name for device in tf.config.list_logical_devices() if f"/job:{WORKER}/" in device.name]
     gpus = [name for name in devices if "GPU" in name]
-    trainer = LocalTrainer(Parts.load(Path(message["data"])), (gpus or devices)[0])
+    trainer = LocalTrainer(load(Path(message["data"])), (gpus or devices)[0])
     channel.send({"ready": True})
     _train_all(trainer, channel)
 
@@ -97,7 +98,7 @@ def chief(message: Message, channel: Channel) -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     _use_threads(1, inter_op=2)
     jobs = {**message["jobs"], CHIEF: [f"{message['address']}:{free_ports(1)[0]}"]}
-    trainer = TRAINERS[message["parallelism"]](Parts.load(Path(message["data"])), jobs)
+    trainer = TRAINERS[message["parallelism"]](load(Path(message["data"])), jobs)
     channel.send({"ready": True})
     _train_all(trainer, channel)
 
@@ -109,7 +110,7 @@ def _use_threads(intra_op: int, inter_op: int) -> None:
         tf.config.experimental.set_memory_growth(gpu, True)
 
 
-def _train_all(trainer: LocalTrainer | ClusterTrainer, channel: Channel) -> None:
+def _train_all(trainer: Trainer, channel: Channel) -> None:
     """Train what the channel brings, one trial at a time, until it closes."""
     while (messages := channel.receive()) is not None:
         for message in messages:
@@ -117,16 +118,17 @@ def _train_all(trainer: LocalTrainer | ClusterTrainer, channel: Channel) -> None
                 _train(trainer, Job.from_message(message["train"]), channel)
 
 
-def _train(trainer: LocalTrainer | ClusterTrainer, job: Job, channel: Channel) -> None:
+def _train(trainer: Trainer, job: Job, channel: Channel) -> None:
     about = {"number": job.number, "attempt": job.attempt}
     try:
         for progress in trainer.train(job):
-            if not (math.isfinite(progress.train) and math.isfinite(progress.val)):
+            if not all(math.isfinite(loss) for loss in (progress.train, progress.val or 0.0)):
                 channel.send({"failed": {**about, "step": progress.step, "error": _diverged(progress.step)}})
                 return
             if progress.done and job.keep:
                 _keep(trainer.parameters(), Path(job.keep))
-            reached = {**about, "step": progress.step, "train": progress.train, "val": progress.val}
+            reached = {**about, "step": progress.step, "train": progress.train, "val": progress.val,
+                       "figures": dict(progress.figures)}  # fmt: skip
             if not channel.send({"done" if progress.done else "progress": reached}):
                 os._exit(0)
             if progress.done:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.config import SweepConfig
 from engine.data import synthetic
+from engine.data.check import DATASETS
 from engine.data.tables import Table, diabetes, read_csv
+from engine.data.uploads import open_table
+from engine.errors import DataError
 
 SPLIT_SEED = 42
 
 Array = NDArray[np.float32]
+Fetch = Callable[[str], tuple[Path, Mapping[str, Any]]]
+"""Brings an uploaded data set here, by `name` or `name@version`: (its file, what is known of it)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +58,19 @@ class Parts:
         return Parts(**values)
 
 
-def prepare(config: SweepConfig) -> Parts:
-    """Load or make the data of *config* and split it.
+def prepare(config: SweepConfig, fetch: Fetch | None = None) -> Parts:
+    """Load or make the data of *config* and split it; *fetch* brings an uploaded data set.
 
     The test part is the one that scikit-learn's train_test_split with random_state 42 takes from the whole, the
     validation part likewise from what is left.
 
     Raises:
         DataError: a file cannot be read or used.
+        NotFound: there is no such data set any more.
     """
     from sklearn.model_selection import train_test_split
 
-    table = _table(config)
+    table = _table(config, fetch)
     real = config.load_data or config.dataset != "synthetic"
     rows = len(table.features)
     rest_x, test_x, rest_y, test_y = train_test_split(
@@ -86,11 +94,15 @@ def prepare(config: SweepConfig) -> Parts:
     )
 
 
-def _table(config: SweepConfig) -> Table:
+def _table(config: SweepConfig, fetch: Fetch | None) -> Table:
     if config.load_data:
         return read_csv(Path(config.load_data_dir), config.target_column)
     if config.dataset == "diabetes":
         return diabetes()
+    if config.dataset not in DATASETS:
+        if fetch is None:
+            raise DataError(f"the data set {config.dataset!r} is not built in, and nothing here can fetch it")
+        return open_table(*fetch(config.dataset))
     if config.power_method:
         made = synthetic.powers(config.data_instances, config.data_features, config.add_cosine, config.add_noise)
     else:

@@ -12,7 +12,6 @@ whole mini-batch, up to the order of additions.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,14 +20,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow import raw_ops as raw
 
-from engine.data import Parts
 from engine.training import update
 from engine.training.convergence import STILL_STEPS, smoothed
-from engine.training.job import Job, Progress
-from engine.training.models import network_of
-from engine.training.network import RULE, VECTOR, WHOLE, Graph, Network, constants, random_key, sample, tables_of
-from engine.training.pace import Pace
-from engine.training.update import RULES, Rule
+from engine.training.job import Job
+from engine.training.network import RULE, WHOLE, Data, Graph, Network, Table, constants, random_key
+from engine.training.trainer import Trainer
+from engine.training.update import Rule
 
 UNROLLED = 10
 """Steps in one call from the chief. More make a step cheaper and a new kind of network dearer: measured, 5 and 20 are
@@ -44,7 +41,7 @@ Share = tuple[str | None, Callable[..., Sequence[Graph]]]
 """A device, and what gives there, for a step and the shards' values, the loss and each shard's gradient."""
 
 
-class ClusterTrainer:
+class ClusterTrainer(Trainer):
     """The chief's side, whichever way the workers are used.
 
     Args:
@@ -55,10 +52,8 @@ class ClusterTrainer:
     alone = False
     """Whether nobody else changes the parameters during a call, so that they need not be stored within it."""
 
-    def __init__(self, data: Parts, jobs: Mapping[str, Sequence[str]]) -> None:
-        self._tables = tables_of(data, "train")
-        self._val = constants(tables_of(data, "val"))
-        self._loss_scale = data.target_scale**2
+    def __init__(self, data: Data, jobs: Mapping[str, Sequence[str]]) -> None:
+        super().__init__(data)
         self._servers = len(jobs["ps"])
         self._workers = len(jobs["worker"])
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
@@ -66,39 +61,25 @@ class ClusterTrainer:
         )
         self._strategy = tf.distribute.ParameterServerStrategy(resolver)
         self._update = tf.function(update.apply, autograph=False)
+        self._tables: Sequence[Table] | None = None
         self._shards: list[Shard] = []
         self._shard_size = 0
         self._traced: dict[tuple[Hashable, int], Any] = {}
-        self._validations: dict[Hashable, Any] = {}
         self._used = 0
 
-    def train(self, job: Job) -> Iterator[Progress]:
-        """Train *job*, reporting after every round of steps; stop by not asking for more."""
-        network = network_of(job)
-        rule = RULES[str(job.params["train_optimizer"])]
+    def parameters(self) -> NDArray[np.float32]:
+        return np.concatenate([w.numpy() for w, _, _ in self._shards])[: self._used]
+
+    def _begin(self, network: Network, job: Job, rule: Rule, fixed: tuple[Any, ...]) -> _ClusterTrial:
+        if self._tables is None:
+            self._tables = network.tables(self._data, "train")
         flat = network.initial(job.seed)
-        self._begin(flat, rule)
-        fixed = (
-            rule.vector(float(job.params["learning_rate"])),
-            np.int32(job.params["batch_size"]),
-            np.int32(job.seed),
-            np.int32(len(flat)),
-            *network.arguments,
-        )
-        pace = Pace()
-        step, smooth, still = 0, np.float32(-1), 0
-        while step < job.steps:
-            begun = time.monotonic()
-            stop = step + pace.next(job.steps - step)
-            losses = np.concatenate(self._do(list(self._calls(network, step, stop, fixed))))
-            smooth, still = smoothed(losses, smooth, still, job.tolerance)
-            pace.took(stop - step, time.monotonic() - begun)
-            step = stop
-            done = step >= job.steps or still >= STILL_STEPS
-            val = float(self._validate(network))
-            yield Progress(step, float(np.mean(losses)) * self._loss_scale, val * self._loss_scale, done)
-            if done:
-                return
+        self._set(flat, rule)
+        return _ClusterTrial(self, network, job.tolerance, (*fixed, np.int32(len(flat)), *network.arguments))
+
+    def steps(self, network: Network, step: int, stop: int, fixed: tuple[Any, ...]) -> NDArray[np.float32]:
+        """Do steps *step* to *stop*; returns their training losses."""
+        return np.concatenate(self._do(list(self._calls(network, step, stop, fixed))))
 
     def _do(self, calls: Sequence[Call]) -> list[NDArray[np.float32]]:
         """Do the steps of *calls*; returns the training losses of each."""
@@ -119,14 +100,13 @@ class ClusterTrainer:
             yield self._traced[network.key, count], (np.int32(step), *fixed)
             step += count
 
-    def _begin(self, flat: NDArray[np.float32], rule: Rule) -> None:
+    def _set(self, flat: NDArray[np.float32], rule: Rule) -> None:
         """Set the variables to the start of a trial, making them anew where they are too small."""
         self._used = len(flat)
         size = -(-len(flat) // self._servers)
         if size > self._shard_size:
             self._shard_size = size * GROWTH
             self._traced.clear()
-            self._validations.clear()
             with self._strategy.scope():
                 self._shards = [self._make_shard() for _ in range(self._servers)]
         padded = np.zeros(self._shard_size * self._servers, dtype=np.float32)
@@ -194,13 +174,13 @@ class ClusterTrainer:
         index, parts = part
         width = self._shard_size * self._servers
         with tf.device(device):  # copies there, made once a call
-            tables = constants(self._tables)
+            tables = constants(self._tables or ())
             batch, used, *arguments = (tf.identity(value) for value in (batch, used, *arguments))
             key = random_key(seed)
 
         @tf.function(autograph=False)
         def gradient_at(step, tables, key, batch, used, arguments, *shards):  # type: ignore[no-untyped-def]
-            rows = sample(tables, batch, key, step)
+            rows = network.rows(tables, batch, key, step, arguments)
             if parts > 1:
                 rows = [row[batch * index // parts : batch * (index + 1) // parts] for row in rows]
             loss, slope = network.gradient(tf.concat(shards, 0)[:used], arguments, rows, batch)
@@ -208,20 +188,22 @@ class ClusterTrainer:
 
         return device, lambda step, *shards: gradient_at(step, tables, key, batch, used, arguments, *shards)
 
-    def parameters(self) -> NDArray[np.float32]:
-        """The parameters of the trial in training, or last trained, as they are; flat."""
-        return np.concatenate([w.numpy() for w, _, _ in self._shards])[: self._used]
 
-    def _validate(self, network: Network) -> Any:
-        """The loss on the validation part with the parameters as they are now, computed here."""
-        if network.key not in self._validations:
+class _ClusterTrial:
+    """A trial in training on the cluster."""
 
-            @tf.function(autograph=False, input_signature=[VECTOR, *network.specs])
-            def validate(flat, *arguments):  # type: ignore[no-untyped-def]
-                return network.loss(flat, arguments, self._val)
+    def __init__(self, trainer: ClusterTrainer, network: Network, tolerance: float, fixed: tuple[Any, ...]) -> None:
+        self._trainer = trainer
+        self._network = network
+        self._tolerance = tolerance
+        self._fixed = fixed
+        self._step, self._smooth, self._still = 0, np.float32(-1), 0
 
-            self._validations[network.key] = validate
-        return self._validations[network.key](self.parameters(), *network.arguments)
+    def advance(self, stop: int) -> tuple[int, float, bool]:
+        losses = self._trainer.steps(self._network, self._step, stop, self._fixed)
+        self._smooth, self._still = smoothed(losses, self._smooth, self._still, self._tolerance)
+        self._step = stop
+        return stop, float(np.mean(losses)), self._still >= STILL_STEPS
 
 
 def _read(variable: Any) -> Graph:
@@ -232,7 +214,7 @@ def _read(variable: Any) -> Graph:
 class AsyncTrainer(ClusterTrainer):
     """Each call on whichever worker is free."""
 
-    def __init__(self, data: Parts, jobs: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, data: Data, jobs: Mapping[str, Sequence[str]]) -> None:
         super().__init__(data, jobs)
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(self._strategy)
 

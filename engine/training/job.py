@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from engine.models.regressor import Architecture
@@ -26,6 +26,7 @@ class Job:
     inputs: int
     outputs: int
     weight_init: str
+    model: str = "Regressor"
     keep: str = ""
 
     @property
@@ -42,10 +43,18 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a trial stands after *step* steps: the mean training loss since the report before, and the loss on
-    the validation part, both mean squared errors in the target's units, squared. *done*: there is no more to train."""
+    """Where a trial stands after *step* steps.
+
+    Attributes:
+        train: the mean training loss since the report before.
+        val: the loss on the validation part; None where it was not measured, which is never so at the end. Both are
+            in the target's units, squared, for a regressor.
+        done: there is no more to train.
+        figures: what else the model measures on the validation part, by name.
+    """
 
     step: int
     train: float
-    val: float
+    val: float | None
     done: bool
+    figures: Mapping[str, float] = field(default_factory=dict)

@@ -10,7 +10,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow import raw_ops as raw
 
-from engine.data import Parts
+from engine.data.parts import Parts
+from engine.data.texts import Texts
 
 PHILOX = 1
 """TensorFlow's number of the counter-based generator of Salmon et al., 2011."""
@@ -19,13 +20,16 @@ Table = NDArray[Any]
 """[rows, …]: one entry for each row of the data."""
 Graph = Any
 """A tensor in a graph."""
+Rows = Sequence[Graph]
+"""The tensors of a mini-batch, [batch, …] each."""
+Data = Parts | Texts
 
 
 class Network(Protocol):
     """One architecture of a model.
 
-    `gradient` and `loss` are called while a function is traced, and may depend on `key` alone: whatever else tells two
-    architectures apart is in their `arguments`, so that a new one of a known key costs no tracing.
+    `rows`, `gradient` and `measure` are called while a function is traced, and may depend on `key` alone: whatever
+    else tells two architectures apart is in their `arguments`, so that a new one of a known key costs no tracing.
     """
 
     @property
@@ -40,16 +44,21 @@ class Network(Protocol):
     def specs(self) -> list[tf.TensorSpec]:
         """Shape and type of each of the arguments, whatever the architecture."""
 
+    def tables(self, data: Data, part: str) -> Sequence[Table]:
+        """The part of the data ("train", "val" or "test") as `rows` and `measure` take it; the same for every
+        architecture."""
+
+    def rows(self, tables: Sequence[Graph], batch: Graph, key: Graph, step: Graph, arguments: Sequence[Graph]) -> Rows:
+        """A mini-batch of a table of the training part: a function of (key, step) alone."""
+
     def initial(self, seed: int) -> NDArray[np.float32]:
         """Fresh parameters, flat."""
 
-    def gradient(
-        self, flat: Graph, arguments: Sequence[Graph], rows: Sequence[Graph], of: Graph = None
-    ) -> tuple[Graph, Graph]:
+    def gradient(self, flat: Graph, arguments: Sequence[Graph], rows: Rows, of: Graph = None) -> tuple[Graph, Graph]:
         """The summed loss of *rows* divided by *of* (how many they are), and its gradient, flat."""
 
-    def loss(self, flat: Graph, arguments: Sequence[Graph], rows: Sequence[Graph]) -> Graph:
-        """The mean loss of *rows*; a scalar."""
+    def measure(self, flat: Graph, arguments: Sequence[Graph], tables: Sequence[Graph]) -> dict[str, Graph]:
+        """How good the network is on a whole part: "loss", its mean loss, and other figures of the model."""
 
 
 def constants(tables: Sequence[Table]) -> list[Graph]:
@@ -61,25 +70,36 @@ def random_key(seed: Graph) -> Graph:
     return tf.reshape(tf.cast(seed, tf.uint64), [1])
 
 
-def sample(tables: Sequence[Graph], batch: Graph, key: Graph, step: Graph) -> list[Graph]:
-    """A mini-batch drawn with replacement: a function of (key, step) alone.
+def counter(step: Graph, stream: int = 0) -> Graph:
+    """The generator's 128-bit counter at *step*: its upper half, so that no two steps share numbers.
 
-    The step is the upper half of the generator's 128-bit counter, so that no two steps share numbers.
+    Args:
+        stream: another sequence of numbers for the same steps.
     """
-    counter = tf.stack([tf.constant(0, tf.uint64), tf.cast(step, tf.uint64)])
+    return tf.stack([tf.constant(stream << 40, tf.uint64), tf.cast(step, tf.uint64)])
+
+
+def sample(tables: Sequence[Graph], batch: Graph, key: Graph, step: Graph) -> list[Graph]:
+    """Rows drawn with replacement."""
     rows = raw.StatelessRandomUniformIntV2(
-        shape=tf.reshape(batch, [1]), key=key, counter=counter, alg=PHILOX, minval=0, maxval=tables[0].shape[0]
+        shape=tf.reshape(batch, [1]),
+        key=key,
+        counter=counter(step),
+        alg=PHILOX,
+        minval=0,
+        maxval=tf.shape(tables[0])[0],
     )
     return [tf.gather(table, rows) for table in tables]
+
+
+def uniform(count: Graph, key: Graph, step: Graph, stream: int) -> Graph:
+    """*count* numbers from 0 (included) to 1 (excluded)."""
+    return raw.StatelessRandomUniformV2(
+        shape=tf.reshape(count, [1]), key=key, counter=counter(step, stream), alg=PHILOX, dtype=tf.float32
+    )
 
 
 VECTOR = tf.TensorSpec([None], tf.float32)
 NUMBER = tf.TensorSpec([], tf.float32)
 WHOLE = tf.TensorSpec([], tf.int32)
 RULE = tf.TensorSpec([7], tf.float32)
-
-
-def tables_of(data: Parts, part: str) -> tuple[Table, ...]:
-    """The rows of a part of the data ("train", "val", "test") as the networks take them."""
-    x, y = getattr(data, f"x_{part}"), getattr(data, f"y_{part}")
-    return np.concatenate([x, np.ones((len(x), 1), x.dtype)], axis=1), y[:, 0]

@@ -10,8 +10,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow import raw_ops as raw
 
+from engine.data.parts import Parts
 from engine.models.regressor import Architecture
-from engine.training.network import VECTOR, Graph
+from engine.training.network import VECTOR, Data, Graph, Rows, Table, sample
 
 
 class Regression:
@@ -33,12 +34,19 @@ class Regression:
     def initial(self, seed: int) -> NDArray[np.float32]:
         return self._architecture.initial(seed, self._weight_init)
 
-    def loss(self, flat: Graph, arguments: Sequence[Graph], rows: Sequence[Graph]) -> Graph:
-        return tf.reduce_mean(tf.square(self._errors(self._unpack(flat, *arguments[:2]), rows)[0]))
+    def tables(self, data: Data, part: str) -> list[Table]:
+        assert isinstance(data, Parts)  # noqa: S101 - `accept` sees to it
+        x, y = data.part(part)
+        return [np.concatenate([x, np.ones((len(x), 1), x.dtype)], axis=1), y[:, 0]]
 
-    def gradient(
-        self, flat: Graph, arguments: Sequence[Graph], rows: Sequence[Graph], of: Graph = None
-    ) -> tuple[Graph, Graph]:
+    def rows(self, tables: Sequence[Graph], batch: Graph, key: Graph, step: Graph, arguments: Sequence[Graph]) -> Rows:
+        return sample(tables, batch, key, step)
+
+    def measure(self, flat: Graph, arguments: Sequence[Graph], tables: Sequence[Graph]) -> dict[str, Graph]:
+        errors = self._errors(self._unpack(flat, *arguments[:2]), tables)[0]
+        return {"loss": tf.reduce_mean(tf.square(errors))}
+
+    def gradient(self, flat: Graph, arguments: Sequence[Graph], rows: Rows, of: Graph = None) -> tuple[Graph, Graph]:
         """Backpropagation by hand: the tape's takes twice as many operations, and these networks are so small that an
         operation costs more than its arithmetic."""
         sizes, shapes, learns = arguments
@@ -61,7 +69,7 @@ class Regression:
         pieces = tf.split(flat, sizes, num=self._layers)
         return [tf.reshape(*pair) for pair in zip(pieces, tf.unstack(shapes, num=self._layers), strict=True)]
 
-    def _errors(self, matrices: list[Graph], rows: Sequence[Graph]) -> tuple[Graph, list[Graph]]:
+    def _errors(self, matrices: list[Graph], rows: Rows) -> tuple[Graph, list[Graph]]:
         """Predictions less targets [outputs, batch], and what each layer was given."""
         x, y = rows
         given = [x]

@@ -61,7 +61,7 @@ def test_the_gradient_is_the_one_of_finite_differences(activation: str) -> None:
     flat += rng.normal(size=len(flat)) * 0.1 * learns
 
     def loss(at: Any) -> float:
-        return float(network.loss(tf.constant(at), network.arguments, rows))
+        return float(network.measure(tf.constant(at), network.arguments, rows)["loss"])
 
     value, slope = network.gradient(tf.constant(flat), [sizes, shapes, learns.astype(np.float64)], rows)
     assert float(value) == pytest.approx(loss(flat))
@@ -93,7 +93,7 @@ def test_the_network_computes_what_plain_matrices_do(activation: str) -> None:
     plain = w3 @ act(w2 @ act(w1 @ x.T + b1[:, None]) + b2[:, None]) + b3[:, None]
     np.testing.assert_allclose(architecture.predict(flat, x), plain.T, rtol=1e-4, atol=1e-5)
     mean = float(np.mean((plain[0] - y) ** 2))
-    assert float(network.loss(flat, network.arguments, rows)) == pytest.approx(mean, rel=1e-4)
+    assert float(network.measure(flat, network.arguments, rows)["loss"]) == pytest.approx(mean, rel=1e-4)
 
 
 def test_mini_batches_are_uniform_and_no_two_steps_share_their_draws() -> None:
@@ -121,25 +121,33 @@ def test_a_linear_problem_is_learnt(trainer: Any, optimizer: str, rate: float) -
 
 
 def trained(trainer: Any, monkeypatch: pytest.MonkeyPatch, size: int, **values: Any) -> list[Progress]:
-    from engine.training import local
+    from engine.training import trainer as loop
 
     class Fixed(FixedPace):
         pass
 
     Fixed.size = size
-    monkeypatch.setattr(local, "Pace", Fixed)
+    monkeypatch.setattr(loop, "Pace", Fixed)
     return list(trainer.train(job(**values)))
 
 
 def test_the_same_seed_gives_the_same_losses_whatever_the_size_of_the_chunks(
     trainer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("engine.training.trainer.MEASURING", float("inf"))  # whatever it costs
     by_ten = {report.step: report.val for report in trained(trainer, monkeypatch, 10, steps=120)}
     by_thirty = {report.step: report.val for report in trained(trainer, monkeypatch, 30, steps=120)}
     at_once = {report.step: report.val for report in trained(trainer, monkeypatch, 120, steps=120)}
     assert sorted(by_ten) == list(range(10, 121, 10))
     assert by_thirty == {step: by_ten[step] for step in (30, 60, 90, 120)}
     assert at_once == {120: by_ten[120]}
+
+
+def test_measuring_takes_no_more_than_a_small_part_of_the_time(trainer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And never is a trial without its figures at the end."""
+    monkeypatch.setattr("engine.training.trainer.MEASURING", 1e-9)
+    reports = trained(trainer, monkeypatch, 10, steps=120)
+    assert [report.step for report in reports if report.val is not None] in ([10, 120], [10, 20, 120])
 
 
 def test_another_seed_gives_other_losses(trainer: Any) -> None:

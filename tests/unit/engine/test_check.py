@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from engine.data import accept
-from engine.errors import ConfigError
+from engine.config import parse
+from engine.data import accept, prepare
+from engine.data.check import Find, look_up
+from engine.errors import ConfigError, DataError
 
 
-def problems_of(values: dict[str, Any]) -> dict[str, str]:
+def problems_of(values: dict[str, Any], find: Find | None = None) -> dict[str, str]:
     with pytest.raises(ConfigError) as caught:
-        accept(values)
+        accept(values, find)
     return {problem.key: problem.message for problem in caught.value.problems}
 
 
@@ -59,8 +61,77 @@ def test_the_references_default_folder_is_refused_in_words_not_by_a_crash() -> N
 
 def test_an_unknown_data_set_is_refused_with_those_there_are() -> None:
     assert problems_of({"dataset": "boston"}) == {
-        "dataset": "there is no data set 'boston'; known are synthetic, diabetes"
+        "dataset": "there is no data set 'boston'; known are synthetic, diabetes, installed-sources"
     }
+
+
+UPLOADED: dict[str, dict[str, Any]] = {
+    "boston": {"kind": "table", "rows": 506, "features": ["crim", "rm"], "target": "medv"},
+    "code": {"kind": "texts", "files": 30, "classes": []},
+}
+
+
+def find(reference: str) -> dict[str, Any] | None:
+    about = UPLOADED.get(reference)
+    return about and {**about, "name": reference, "sha256": "0123456789abcdef" * 4}
+
+
+def test_an_uploaded_table_is_accepted_and_named_with_its_version() -> None:
+    config = accept({"dataset": "boston", "nn_dimensions": [2, 1]}, find)
+    assert config.dataset == "boston@0123456789ab"
+
+
+def test_a_network_that_does_not_fit_an_uploaded_table_is_refused_with_the_fix() -> None:
+    assert problems_of({"dataset": "boston"}, find) == {
+        "nn_dimensions": "the first number is 4 but the data has 2 features; set it to [2, 1]"
+    }
+
+
+def test_a_part_of_an_uploaded_table_that_would_be_empty_is_refused() -> None:
+    values = {"dataset": "boston", "nn_dimensions": [2, 1], "test_fraction": 0.001}
+    assert problems_of(values, find) == {"test_fraction": "leaves fewer than 2 of 506 rows; choose a larger part"}
+
+
+def test_a_data_set_that_is_not_uploaded_is_refused_with_the_page_that_lists_them() -> None:
+    assert problems_of({"dataset": "gone"}, find) == {
+        "dataset": "there is no data set 'gone'; known are synthetic, diabetes, installed-sources, and those that the "
+        "page Data sets lists"
+    }
+
+
+@pytest.mark.parametrize("name", ["code", "installed-sources"])
+def test_texts_for_a_regressor_are_refused_with_the_fix(name: str) -> None:
+    assert problems_of({"dataset": name}, find) == {
+        "nn_model": f"a Regressor learns from numbers, and the data set {name!r} holds texts; choose Custom, or a data "
+        "set that is a table"
+    }
+
+
+@pytest.mark.parametrize(("name", "kind"), [("code", "texts"), ("boston", "table"), ("diabetes", "table")])
+def test_the_kind_of_a_data_set_is_known(name: str, kind: str) -> None:
+    assert look_up(parse({"dataset": name}), find).kind == kind
+
+
+def test_an_uploaded_table_is_fetched_and_split(tmp_path: Path) -> None:
+    path = tmp_path / "boston.csv"
+    path.write_text("crim,note,rm,medv\n" + "".join(f"{i},x,{-i},{i * 2}\n" for i in range(100)))
+    about = {**UPLOADED["boston"], "rows": 100, "delimiter": ","}
+    asked = []
+
+    def fetch(name: str) -> tuple[Path, dict[str, Any]]:
+        asked.append(name)
+        return path, about
+
+    parts = prepare(parse({"dataset": "boston@01234567", "nn_dimensions": [2, 1]}), fetch)
+    assert asked == ["boston@01234567"]
+    assert [len(part) for part in (parts.x_train, parts.x_val, parts.x_test)] == [60, 20, 20]
+    assert parts.x_train.shape[1] == 2
+    assert parts.target_scale > 1, "the target of a real table is standardised"
+
+
+def test_without_a_way_to_fetch_an_uploaded_table_the_refusal_names_it() -> None:
+    with pytest.raises(DataError, match="'boston' is not built in"):
+        prepare(parse({"dataset": "boston"}))
 
 
 @pytest.mark.parametrize("key", ["validation_fraction", "test_fraction"])

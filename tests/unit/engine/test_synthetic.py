@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from engine.config import parse
-from engine.data import Parts, prepare
+from engine.data import Parts, load, prepare
 from engine.data.synthetic import linear_cosine, powers
 
 
@@ -114,7 +114,7 @@ def test_a_constant_feature_becomes_zero_and_not_nan(tmp_path: Any) -> None:
 def test_saved_parts_are_loaded_as_they_were(tmp_path: Any) -> None:
     parts = parts_of(dataset="diabetes")
     parts.save(tmp_path / "data.npz")
-    loaded = Parts.load(tmp_path / "data.npz")
+    loaded = load(tmp_path / "data.npz")
     np.testing.assert_array_equal(loaded.x_train, parts.x_train)
     np.testing.assert_array_equal(loaded.y_test, parts.y_test)
     assert loaded.target_scale == pytest.approx(parts.target_scale)
