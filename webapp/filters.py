@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,16 @@ from engine.space import LAYERS, units_axis
 def register(app: Flask) -> None:
     """Install the filters, and `viewer`: the account that is logged in, or None."""
     app.jinja_env.filters.update(
-        number=number, loss=loss, when=when, duration=duration, params=params, layers=layers, island=island
+        number=number,
+        loss=loss,
+        size=size,
+        bars=bars,
+        sentence=sentence,
+        when=when,
+        duration=duration,
+        params=params,
+        layers=layers,
+        island=island,
     )
     app.context_processor(lambda: {"viewer": g.get("viewer")})
 
@@ -32,6 +41,30 @@ def loss(value: Any) -> str:
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         return "–"
     return f"{value:.4g}"
+
+
+def size(value: Any) -> str:
+    """Bytes: 1234567 → 1.2 MB."""
+    if not isinstance(value, int) or value < 0:
+        return "–"
+    if value < 1024:
+        return f"{value} bytes"
+    power = next((power for power in (1, 2) if value < 1000 * 1024**power), 3)
+    amount, unit = value / 1024**power, ("kB", "MB", "GB")[power - 1]
+    return f"{amount:.1f} {unit}" if amount < 9.95 else f"{amount:,.0f} {unit}"
+
+
+def sentence(value: Any) -> str:
+    """A message that begins with a key's value, as a sentence of its own: a capital, and a full stop."""
+    text = str(value or "")
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def bars(counts: Sequence[int], width: int = 100, height: int = 24) -> str:
+    """A histogram as the path of an SVG of *width* by *height*; a bin that holds anything is at least 1 high."""
+    step, most = width / max(len(counts), 1), max([*counts, 1])
+    drawn = [(place, max(1.0, height * count / most)) for place, count in enumerate(counts) if count]
+    return "".join(f"M{place * step:g} {height}v-{high:.1f}h{step - 1:g}v{high:.1f}z" for place, high in drawn)
 
 
 def when(value: Any) -> Markup:

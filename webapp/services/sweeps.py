@@ -61,7 +61,7 @@ def create(store: Store, settings: Settings, account: Account, values: Mapping[s
         ConfigError: with every problem, each at its key.
     """
     must_edit(account)
-    config = accept(values)
+    config = accept(values, store.datasets.find)
     seed = secrets.randbelow(2**31) if config.seed is None else config.seed
     config = config.model_copy(update={"seed": seed, "name": config.name.strip() or make_name()})
     sweep_id = store.sweeps.create(

@@ -63,7 +63,7 @@ class Field:
     """One key of the form. *kind*: text, number, switch, select, choices, pair or stages.
 
     *text* is what stands in a text, number or select; *parts* in a pair; *rows* in the stages; *chosen* are the
-    ticked choices. *words* come before the two inputs of a pair.
+    ticked choices. *words* come before the two inputs of a pair; *suggestions* are what else a text may be.
     """
 
     key: str
@@ -77,6 +77,7 @@ class Field:
     words: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     choices: Sequence[str] = ()
+    suggestions: Sequence[str] = ()
     chosen: Sequence[str] = ()
     decimal: bool = False
     optional: bool = False
@@ -121,14 +122,21 @@ class FormPage:
         return {name: stages for name, (_, _, stages) in self.presets.items()}
 
 
-def page(typed: MultiDict[str, str], problems: Iterable[Problem] = (), copied_from: str = "") -> FormPage:
-    """The form with what was *typed* in it and every problem at its field."""
+def page(
+    typed: MultiDict[str, str],
+    problems: Iterable[Problem] = (),
+    copied_from: str = "",
+    datasets: Sequence[str] = (),
+) -> FormPage:
+    """The form with what was *typed* in it, every problem at its field, and the names of the *datasets* there are."""
     wrong: dict[str, str] = {}
     for problem in problems:
         wrong.setdefault(problem.key.split(".")[0], problem.message)
     by_group: dict[str, list[Field]] = {group: [] for group in GROUPS}
     for key, info in SweepConfig.model_fields.items():
-        by_group[_extra(info)["group"]].append(_field(key, info, typed, wrong.get(key, "")))
+        by_group[_extra(info)["group"]].append(
+            _field(key, info, typed, wrong.get(key, ""), datasets if key == "dataset" else ())
+        )
     groups = [
         Group(
             name,
@@ -204,7 +212,7 @@ def show(value: Any) -> str:
     return re.sub(r"e([+-])0+", r"e\1", str(value))
 
 
-def _field(key: str, info: FieldInfo, typed: MultiDict[str, str], problem: str) -> Field:
+def _field(key: str, info: FieldInfo, typed: MultiDict[str, str], problem: str, suggestions: Sequence[str]) -> Field:
     kind = _kind(key, info)
     rows = [*_rows(key, typed), *([["", ""]] * SPARE_ROWS)] if kind == "stages" else []
     return Field(
@@ -219,6 +227,7 @@ def _field(key: str, info: FieldInfo, typed: MultiDict[str, str], problem: str) 
         words=PAIRS.get(key, ()),
         rows=rows,
         choices=_choices(info),
+        suggestions=suggestions,
         chosen=typed.getlist(key),
         decimal=float in _types(info.annotation),
         optional=_optional(info),

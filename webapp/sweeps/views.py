@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from engine.errors import ConfigError
 from webapp.extensions import settings, store
-from webapp.services import sweeps
+from webapp.services import datasets, sweeps
 from webapp.services.accounts import must_edit
 from webapp.sweeps import form
 
@@ -24,13 +24,16 @@ def home() -> ResponseReturnValue:
 
 @blueprint.get("/sweeps/new")
 def new() -> ResponseReturnValue:
-    """The form, with the defaults, a preset's stages, or the configuration of the sweep `?from=`."""
+    """The form, with the defaults, the configuration of the sweep `?from=`, a preset's stages, a data set."""
     must_edit(g.viewer)
     source = request.args.get("from", "")
     values = sweeps.config_of(store(), source) if source else sweeps.defaults()
     if preset := form.PRESETS.get(request.args.get("preset", "")):
         values["opt_stages"] = preset[2]
-    return render_template("sweeps/new.html", page=form.page(form.typed_from(values), copied_from=source))
+    if dataset := request.args.get("dataset", ""):
+        values |= datasets.values_for(store(), dataset)
+    page = form.page(form.typed_from(values), copied_from=source, datasets=datasets.names(store()))
+    return render_template("sweeps/new.html", page=page)
 
 
 @blueprint.post("/sweeps/new")
@@ -39,7 +42,8 @@ def create() -> ResponseReturnValue:
     try:
         sweep_id = sweeps.create(store(), settings(), g.viewer, form.read(request.form), datetime.now(UTC))
     except ConfigError as error:
-        return render_template("sweeps/new.html", page=form.page(request.form, error.problems)), 400
+        page = form.page(request.form, error.problems, datasets=datasets.names(store()))
+        return render_template("sweeps/new.html", page=page), 400
     return redirect(url_for("monitor.live", sweep_id=sweep_id), 303)
 
 
