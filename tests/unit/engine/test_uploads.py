@@ -6,6 +6,8 @@ import io
 import json
 import stat
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 from engine.data import archives, columns, uploads
 from engine.data.uploads import check_name, choose, describe, name_from, open_table, read_keywords, read_texts
 from engine.errors import ConfigError, DataError
+from engine.settings import ROOT
 
 
 def csv_of(header: str, row: Callable[[int], str], rows: int = 25) -> bytes:
@@ -394,6 +397,32 @@ class TestTexts:
 def _end(directory: int) -> bytes:
     """The end of a ZIP file that says how many bytes its list of entries has."""
     return struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, directory, 0, 0)
+
+
+BESIDE_A_LOOP = """
+from gevent import monkey
+monkey.patch_all()
+import io, gevent
+from engine.data.uploads import describe
+
+turns = []
+
+def others():
+    while True:
+        gevent.sleep(0.001)
+        turns.append(1)
+
+gevent.spawn(others)
+describe(io.BytesIO(b"a,b,c,d\\n" + b"1,2,3,4\\n" * 200_000))
+print(len(turns))
+"""
+
+
+def test_other_requests_get_their_turn_while_a_large_file_is_looked_at() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BESIDE_A_LOOP], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True
+    )
+    assert int(done.stdout) >= 20, "of 32 batches"
 
 
 @pytest.mark.parametrize("name", ["a", "boston-housing_2", "x" * 60, "7"])
