@@ -232,6 +232,19 @@ class SweepConfig(BaseModel):
     max_attempts: int = _key(
         3, "stages", "Attempts", "How often a trial is tried when its process or machine dies.", "times", ge=1, le=20
     )
+    confirm: int = _key(
+        3,
+        "stages",
+        "Confirm the best",
+        "After the last stage so many of the best configurations are trained again from other seeds and measured on "
+        "the test part, which the search has never seen. 0: none.",
+        "configurations",
+        ge=0,
+        le=100,
+    )
+    confirm_seeds: int = _key(
+        3, "stages", "Seeds to confirm with", "How often each of them is trained again.", "times", ge=1, le=50
+    )
     running_stage: int = _key(0, "stages", "Running stage", "Shown while the sweep runs; not to be set.", ge=0, le=0)
 
     parallelism: Literal["trials", "async", "sync"] = _key(
@@ -361,7 +374,7 @@ class SweepConfig(BaseModel):
             matched = re.fullmatch(r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?):(\d{1,5})", host)
             if not matched or not 1 <= int(matched[3]) <= 65535:
                 raise _problem(f"{host[:60]!r} is not host:port with a port from 1 to 65535")
-        if len(set(hosts)) != len(hosts):
+        if len({(host.rpartition(":")[0].lower(), int(host.rpartition(":")[2])) for host in hosts}) != len(hosts):
             raise _problem("each host:port may be named only once")
         return ",".join(hosts)
 

@@ -44,7 +44,7 @@ class TrialState(StrEnum):
 SWEEP_MOVES: Mapping[SweepState, frozenset[SweepState]] = {
     SweepState.QUEUED: frozenset({SweepState.RUNNING, SweepState.STOPPED, SweepState.FAILED}),
     SweepState.RUNNING: frozenset({SweepState.PAUSED, SweepState.COMPLETED, SweepState.FAILED, SweepState.STOPPED}),
-    SweepState.PAUSED: frozenset({SweepState.RUNNING, SweepState.STOPPED, SweepState.FAILED}),
+    SweepState.PAUSED: frozenset({SweepState.RUNNING, SweepState.COMPLETED, SweepState.STOPPED, SweepState.FAILED}),
     SweepState.COMPLETED: frozenset(),
     SweepState.FAILED: frozenset(),
     SweepState.STOPPED: frozenset(),
@@ -93,8 +93,11 @@ class Trial:
     """One point of the search space and what came of training it.
 
     Losses are mean squared errors in the target's units, squared, or a classifier's cross-entropies. A point of *curve*
-    is [step, training loss (mean since the point before), validation loss, where it was measured]; it has at most 200
+    is [step, training loss (smoothed over mini-batches), validation loss, where it was measured]; it has at most 200
     points. *figures* are what else the model measured last on the validation part.
+
+    A trial that *confirms* another one, by its number, trains the same configuration from another seed after the
+    search; *test* is what it measured on the test part.
     """
 
     sweep_id: str
@@ -117,6 +120,8 @@ class Trial:
     seconds: float | None = None
     error: str | None = None
     figures: dict[str, float] = field(default_factory=dict)
+    confirms: int | None = None
+    test: dict[str, Any] | None = None
     attempts: list[dict[str, Any]] = field(default_factory=list)
 
     def move(self, new: TrialState) -> None:

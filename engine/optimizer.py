@@ -17,13 +17,14 @@ from typing import Any
 
 from engine.cluster.cluster import Broken, Cancelled, Cluster, Happening, Reached
 from engine.config import SweepConfig
+from engine.confirmation import confirmation, in_words
 from engine.domain import SweepState, Trial, TrialState, Wishes
 from engine.errors import LeaseLost, NhopError
 from engine.events import EventType
 from engine.recorder import Recorder
 from engine.samplers import RandomSampler
 from engine.space import SearchSpace, hidden_units
-from engine.stages import best_of, narrow
+from engine.stages import best_of, narrow, ranked
 from engine.training.job import Job
 
 POLL_SECONDS = 0.1
@@ -85,8 +86,9 @@ class Optimizer:
         self._ended_stages = set(ended_stages)
         self._best = best_of(list(self._trials.values()))
         self._stages: list[dict[str, Any]] = []
-        self._ended = Counter(trial.state for trial in self._trials.values())
-        self._steps = sum(trial.steps for trial in self._trials.values() if trial.state in COUNTED)
+        searched = [trial for trial in self._trials.values() if trial.confirms is None]
+        self._ended = Counter(trial.state for trial in searched)
+        self._steps = sum(trial.steps for trial in searched if trial.state in COUNTED)
         self._paused = False
         self._cancelled: set[int] = set()
         self._began = time.monotonic()
@@ -115,8 +117,34 @@ class Optimizer:
             self._recorder.set(stages=[dict(stage) for stage in self._stages])
             log.info("stage %d: best loss %.6g, trial %d: %s", index + 1, best.loss, best.number, describe(best))
             space = narrow(space, best.params, user, tied=self._config.tied)
+        self._confirm()
         assert self._best is not None  # noqa: S101 - the last stage had a best
         return self._best
+
+    def _confirm(self) -> None:
+        """Train the best configurations again from other seeds, and measure them on the test part."""
+        config, index = self._config, len(self._config.stages)
+        chosen = ranked(self._trials.values())[: config.confirm]
+        if not chosen:
+            return
+        log.info("confirming the best %d configurations, each from %d other seeds", len(chosen), config.confirm_seeds)
+        number = 1 + max(trial.number for trial in self._trials.values() if trial.confirms is None)
+        waiting: deque[Trial] = deque()
+        for trial in [trial for trial in chosen for _ in range(config.confirm_seeds)]:
+            if number not in self._trials:
+                self._trials[number] = Trial(
+                    self._id, number, index, trial.params, trial.steps, trial_seed(self._seed, number),
+                    created=self._clock(), confirms=trial.number,
+                )  # fmt: skip
+            self._take_up(self._trials[number])
+            if self._trials[number].state is TrialState.QUEUED:
+                waiting.append(self._trials[number])
+            number += 1
+        self._train_all(index, waiting)
+        confirmed = [confirmation(trial, self._trials.values()) for trial in chosen]
+        self._recorder.set(confirmed=confirmed)
+        for one in confirmed:
+            log.info("trial %d: on the test part, %s", one["trial"], in_words(one))
 
     def _begin_stage(self, index: int, steps: int, count: int, space: SearchSpace) -> None:
         stage = {"index": index, "steps": steps, "trials": count, "space": space.to_document()}
@@ -207,6 +235,7 @@ class Optimizer:
             outputs=outputs,
             weight_init=config.weight_init,
             model=config.nn_model,
+            test=trial.confirms is not None,
             keep=str(self._models / f"{trial.number}.npy") if self._models else "",
         )
         self._cluster.train(worker, job)
@@ -228,8 +257,11 @@ class Optimizer:
         if not happening.done:
             return None
         trial.loss = trial.val_loss if self._config.objective == "val_loss" else happening.train
+        trial.test = dict(happening.test) if happening.test else None
+        if self._models:
+            self._recorder.model(trial.number, self._models / f"{trial.number}.npy")
         self._end(trial, TrialState.COMPLETED, None)
-        return self._compare(trial)
+        return self._compare(trial) if trial.confirms is None else None
 
     def _reach(self, trial: Trial, reached: Reached) -> None:
         trial.step = reached.step
@@ -243,13 +275,15 @@ class Optimizer:
 
     def _end(self, trial: Trial, state: TrialState, error: str | None) -> None:
         trial.move(state)
-        self._ended[state] += 1
-        if state in COUNTED:
-            self._steps += trial.steps
+        if trial.confirms is None:
+            self._ended[state] += 1
+            self._steps += trial.steps if state in COUNTED else 0
         trial.finished, trial.error = self._clock(), error
         if trial.started:
             trial.seconds = round((trial.finished - trial.started).total_seconds(), 3)
         self._recorder.ended(trial)
+        if trial.confirms is not None:
+            return
         best = self._best.loss if self._best and self._best.loss is not None else math.inf
         self._on_result(trial, best, self._ended[TrialState.COMPLETED])
 
@@ -296,6 +330,7 @@ class Optimizer:
         fresh = self._steps - self._steps_before
         left = self._config.total_steps - self._steps
         elapsed = time.monotonic() - self._began
+        confirming = [trial for trial in self._trials.values() if trial.confirms is not None]
         return {
             "done": sum(self._ended[state] for state in COUNTED),
             "failed": self._ended[TrialState.FAILED],
@@ -303,6 +338,8 @@ class Optimizer:
             "steps_done": self._steps,
             "steps_total": self._config.total_steps,
             "stage": index,
+            "confirmed": sum(trial.state in COUNTED for trial in confirming),
+            "to_confirm": len(confirming),
             "seconds_left": round(left / fresh * elapsed, 1) if fresh else None,
         }
 

@@ -13,7 +13,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from engine.domain import SweepState, Trial, TrialState, Wishes
 from engine.errors import LeaseLost, StoreError, StoreUnavailable
@@ -58,6 +61,7 @@ class Recorder:
         self._metrics: dict[str, Document] = {}
         self._progress: dict[str, Document] = {}
         self._lines: list[Document] = []
+        self._models: dict[int, Path] = {}
         self._drafts: list[Document] = []
         self._writing: list[Document] = []
         self._again = False
@@ -116,6 +120,11 @@ class Recorder:
             self._put(trial)
         if trial.state is TrialState.COMPLETED and self._sweep["restarts"]:
             self.set(restarts=0)  # the optimizer gets on: earlier deaths no longer count against the sweep
+
+    def model(self, number: int, path: Path) -> None:
+        """A trial's network is to be kept: its parameters lie in *path*."""
+        with self._lock:
+            self._models[number] = path
 
     def recorded(self, trial: Trial) -> None:
         """A trial that ended under an earlier process, whose end the database may not know."""
@@ -238,6 +247,7 @@ class Recorder:
             with self._lock:
                 if self._trials.get(number) is document:
                     del self._trials[number]
+        self._flush_models()
         if fields:
             self._store.sweeps.update(self._id, self._fence, fields)
             with self._lock:
@@ -252,6 +262,16 @@ class Recorder:
         again, self._again = self._again, True
         self._store.events.write(self._id, self._writing, again=again)
         self._writing, self._again = [], False
+
+    def _flush_models(self) -> None:
+        with self._lock:
+            models = dict(self._models)
+        for number, path in models.items():
+            with suppress(FileNotFoundError):
+                if not self._store.models.put(self._id, number, np.load(path, allow_pickle=False).tobytes()):
+                    log.warning("the model of trial %d is too large for the database; it stays in %s", number, path)
+            with self._lock:
+                del self._models[number]
 
     def _flush_run(self, fields: Document, metrics: Mapping[str, Document]) -> None:
         run_id = self._sweep.get("run_id")

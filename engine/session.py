@@ -25,7 +25,7 @@ from engine.cluster.elsewhere import Elsewhere
 from engine.cluster.machine import names_of
 from engine.cluster.spec import ClusterPlan
 from engine.config import SweepConfig, parse
-from engine.data import prepare
+from engine.data import Texts, prepare
 from engine.domain import SweepState, Trial
 from engine.errors import ConfigError, LeaseLost, NhopError, Problem, StoreUnavailable
 from engine.events import EventType
@@ -197,9 +197,12 @@ def _optimize(
     )  # fmt: skip
     cluster.start()
     try:
-        prepare(config, lambda name: store.datasets.fetch(name, work_dir)).save(data_path)
+        data = prepare(config, lambda name: store.datasets.fetch(name, work_dir))
+        data.save(data_path)
+        dimensions = (data.token_count, len(data.classes)) if isinstance(data, Texts) else None
         before = recorder.sweep
         sweep_id = before["_id"]
+        store.models.describe(sweep_id, data.about())
         stored = {trial["number"]: trial for trial in store.trials.of_sweep(sweep_id, curves=True, limit=0)}
         known, ended = _known(stored, before, journal)
         if known:
@@ -207,7 +210,7 @@ def _optimize(
             recorder.restore_metrics(_metrics(known))
             _tell_again(store, recorder, stored, known)
         models = work_dir / "models"
-        optimizer = Optimizer(sweep_id, config, cluster, recorder, clock, known, ended, on_result, models)
+        optimizer = Optimizer(sweep_id, config, cluster, recorder, clock, known, ended, on_result, models, dimensions)
         best = optimizer.run()
         log.info("best loss %.6g, trial %d", best.loss, best.number)
         return best.loss

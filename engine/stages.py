@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from engine.domain import Trial, TrialState
 from engine.space import LAYERS, Axis, Categorical, Float, Int, Params, SearchSpace, hidden_units, units_axis
@@ -11,10 +11,19 @@ SHRINK = 0.5
 """How far the narrowed bounds lie from the best value, as a part of it."""
 
 
-def best_of(trials: Sequence[Trial]) -> Trial | None:
+def ranked(trials: Iterable[Trial]) -> list[Trial]:
+    """The completed trials of the search by their loss, the earliest of equals first."""
+    done = [
+        trial
+        for trial in trials
+        if trial.state is TrialState.COMPLETED and trial.loss is not None and trial.confirms is None
+    ]
+    return sorted(done, key=lambda trial: (trial.loss, trial.number))
+
+
+def best_of(trials: Iterable[Trial]) -> Trial | None:
     """The completed trial with the least loss, the earliest of equals; None where none has one."""
-    ranked = [trial for trial in trials if trial.state is TrialState.COMPLETED and trial.loss is not None]
-    return min(ranked, key=lambda trial: (trial.loss, trial.number), default=None)
+    return next(iter(ranked(trials)), None)
 
 
 def narrow(space: SearchSpace, best: Params, user: SearchSpace, tied: bool, shrink: float = SHRINK) -> SearchSpace:

@@ -27,6 +27,7 @@ SMALL = {
     "hidden_layers": [2, 3],
     "activation": ["relu"],
     "opt_tolerance": 0,
+    "confirm": 0,
     "ps_hosts": "localhost:2223",
     "worker_hosts": "localhost:2225,localhost:2226",
     "seed": 7,

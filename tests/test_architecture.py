@@ -19,6 +19,10 @@ MAY_IMPORT_TENSORFLOW = {
     "engine/training/update.py",
     "engine/training/regression.py",
     "engine/training/local.py",
+    "engine/training/sequence.py",
+    "engine/training/serving.py",
+    "engine/training/trainer.py",
+    "engine/export.py",
     "engine/training/distributed.py",
 }
 

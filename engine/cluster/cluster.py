@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,9 @@ import psutil
 
 from engine.cluster.channel import Channel, Message
 from engine.cluster.elsewhere import Elsewhere
-from engine.cluster.machine import address_towards
-from engine.cluster.ports import free_ports
+from engine.cluster.machine import own_address
+from engine.cluster.ports import free_ports, is_free
+from engine.cluster.process import environment_without_secrets
 from engine.cluster.spec import CHIEF, ENVIRONMENT, PROXY, PS, WORKER, ClusterPlan, Member
 from engine.errors import ClusterError
 from engine.events import ProcessState
@@ -36,6 +36,8 @@ log = logging.getLogger("nhop.cluster")
 
 LOOK_SECONDS = 0.5
 """Between two looks at the processes' states."""
+SHUNNED_SECONDS, MOST_SHUNNED_SECONDS = 5.0, 300.0
+"""How long a server that does not answer is left alone: half of the first time's, and the longest."""
 MOST_FAILURES = 5
 """Starts of one process that may fail in a row before the sweep gives up."""
 
@@ -68,6 +70,7 @@ class Reached:
     val: float | None
     done: bool
     figures: Mapping[str, float] = field(default_factory=dict)
+    test: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +105,14 @@ class _Process:
     channel: Channel | None = None
     pid: int | None = None
     state: ProcessState = ProcessState.STARTING
+    detail: str = ""
     job: Job | None = None
     heard: float = field(default_factory=time.monotonic)
     answered: float = field(default_factory=time.monotonic)
     stopped: float | None = None
+    shunned: float = 0.0
+    """Not to be used before: it accepts connections and does not answer."""
+    shuns: int = 0
     failures: int = 0
     restarts: int = 0
 
@@ -144,6 +151,7 @@ class Cluster:
         self._chief_workers: list[str] = []
         self._dismissed: set[int] = set()
         self._looked = 0.0
+        self._zygote_stopped: float | None = None
         self._data = data
         self._log_dir = log_dir
         self._tell = tell
@@ -169,7 +177,7 @@ class Cluster:
                 [sys.executable, "-m", "engine.cluster.zygote", str(theirs.fileno()), str(self._log_dir),
                  str(os.getpid()), "1" if self._want_private else "0"],
                 stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], cwd=ROOT, start_new_session=True,
-                env={**os.environ, **ENVIRONMENT},
+                env={**environment_without_secrets(), **ENVIRONMENT},
             )  # fmt: skip
         self._selector.register(self._control, selectors.EVENT_READ, None)
 
@@ -310,10 +318,11 @@ class Cluster:
             self._change(self._processes[member.name], ProcessState.STARTING, where)
 
     def _settle_among_others(self) -> None:
-        for member in self._plan.remote:
-            with suppress(OSError):
-                self._address = address_towards(member.host)
-                break
+        self._address = own_address(member.host for member in self._plan.remote)
+        taken = [member for member in self._plan.servers if not member.remote and not is_free(member.port)]
+        for member, port in zip(taken, free_ports(len(taken)), strict=True):
+            log.warning("port %d is in use; %s takes port %d", member.port, member.name, port)
+            self._plan = self._plan.with_port(member, port)
         self._plan = self._plan.seen_from_elsewhere(self._address)
         if self._elsewhere is not None and not self._elsewhere.started:
             self._elsewhere.start(self._plan)
@@ -354,7 +363,7 @@ class Cluster:
         happened: list[Happening] = []
         for message in messages:
             if "ready" in message:
-                process.failures = 0
+                process.failures = process.shuns = 0
                 self._change(process, ProcessState.READY, self._kept_by(process))
                 self._maybe_chief()
             elif process.job is not None:
@@ -383,6 +392,7 @@ class Cluster:
                     body["val"],
                     kind == "done",
                     body["figures"],
+                    body["test"],
                 )
             ]
         return [Broken(job.number, job.attempt, name, body.get("error", kind), lost=False)]
@@ -416,8 +426,8 @@ class Cluster:
             happened.append(Broken(job.number, job.attempt, name, f"{name} {why}", lost=True))
         process.job, process.pid = None, None
         if remote:
-            if self._elsewhere is not None and process.failures > 1:
-                self._elsewhere.replace(name)
+            if process.failures > 1:
+                self._shun(process)
         elif name == CHIEF:
             self._maybe_chief()
         else:
@@ -471,7 +481,7 @@ class Cluster:
         for process in [self._processes[member.name] for member in self._plan.remote]:
             if process.channel is not None or process.pid is not None:  # a process here stands for it, and ends with it
                 process.answered = now
-            elif self._elsewhere.answers(process.member.name):
+            elif now >= process.shunned and self._elsewhere.answers(process.member.name):
                 process.answered = now
                 if process.state is ProcessState.MISSING:
                     log.info("%s at %s answers", process.member.name, process.member.address)
@@ -488,7 +498,7 @@ class Cluster:
         """A server elsewhere does not answer at the moment."""
         was_ready = process.state is ProcessState.READY
         limit = self._deadlines.gone if was_ready else self._deadlines.missing
-        if process.state is ProcessState.MISSING or now - process.answered < limit:
+        if process.state is not ProcessState.MISSING and now - process.answered < limit:
             return
         known = self._elsewhere.known(process.member.name) if self._elsewhere else {}
         why = known.get("detail") or (
@@ -496,8 +506,12 @@ class Cluster:
             if known.get("machine")
             else f"no daemon on {process.member.host} has taken it on"
         )
-        log.warning("%s at %s does not answer; %s", process.member.name, process.member.address, why)
-        self._change(process, ProcessState.MISSING, f"does not answer; {why}")
+        silent = "accepts connections but does not answer" if now < process.shunned else "does not answer"
+        detail = f"{silent}; {why}"
+        if (process.state, process.detail) == (ProcessState.MISSING, detail):
+            return
+        log.warning("%s at %s %s", process.member.name, process.member.address, detail)
+        self._change(process, ProcessState.MISSING, detail)
         if was_ready and process.member.role == PS:
             self._kill_chief()
         self._maybe_chief()
@@ -515,6 +529,12 @@ class Cluster:
         if now - self._looked < LOOK_SECONDS:
             return
         self._looked = now
+        if self._zygote is not None and not _is_stopped(self._zygote.pid):
+            self._zygote_stopped = None
+        elif self._zygote_stopped is None:
+            self._zygote_stopped = now
+        elif self._zygote is not None and now - self._zygote_stopped > self._deadlines.stopped:
+            self._zygote.kill()
         for process in self._processes.values():
             if process.pid is None or not _is_stopped(process.pid):
                 process.stopped = None
@@ -544,13 +564,21 @@ class Cluster:
     def _end_stuck(self, process: _Process) -> None:
         """End a process that is silent, and whatever it may be waiting for."""
         self._kill(process)
-        if process.member.remote and self._elsewhere is not None:
-            self._elsewhere.replace(process.member.name)
-        if process.member.role == CHIEF and process.state is ProcessState.TRAINING:
+        self._shun(process)
+        if process.member.role == CHIEF:
             for server in [self._processes[member.name] for member in self._plan.servers]:
-                if server.member.remote and self._elsewhere is not None:
-                    self._elsewhere.replace(server.member.name)
-                self._kill(server)
+                self._shun(server)
+                if process.state is ProcessState.TRAINING:
+                    self._kill(server)
+
+    def _shun(self, process: _Process) -> None:
+        """Have a server elsewhere replaced, and leave it alone for a while, longer each time."""
+        if process.member.remote and self._elsewhere is not None:
+            now = time.monotonic()
+            process.shuns += 1
+            process.shunned = now + min(SHUNNED_SECONDS * 2**process.shuns, MOST_SHUNNED_SECONDS)
+            process.answered = now - self._deadlines.missing
+            self._elsewhere.replace(process.member.name)
 
     @staticmethod
     def _kill(process: _Process) -> None:
@@ -562,7 +590,7 @@ class Cluster:
                 return
 
     def _change(self, process: _Process, state: ProcessState, detail: str) -> None:
-        process.state = state
+        process.state, process.detail = state, detail
         member = process.member
         self._tell(
             {

@@ -1,6 +1,6 @@
 """The servers of a sweep on other machines: asked for through the store, watched over the network.
 
-A thread of its own does both, so that neither a silent database nor a silent host holds the sweep up. Who starts the
+Threads of their own do both, so that neither a silent database nor a silent host holds the sweep up. Who starts the
 servers does not matter: the machine's daemon, or anything else that runs `python -m engine.cluster.server` there.
 """
 
@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from engine.cluster.machine import answers
 from engine.cluster.spec import ClusterPlan, Member
-from engine.errors import StoreError
+from engine.errors import LeaseLost, StoreError
 from engine.store import Store
 
 WATCH_SECONDS = 1.0
@@ -42,7 +41,7 @@ class Elsewhere:
         self._replace: set[str] = set()
         self._asked = False
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="elsewhere", daemon=True)
+        self._keeping = threading.Thread(target=self._keep, name="elsewhere", daemon=True)
 
     @property
     def started(self) -> bool:
@@ -63,7 +62,9 @@ class Elsewhere:
             }
             for member in self._members
         ]
-        self._thread.start()
+        self._keeping.start()
+        for member in self._members:
+            threading.Thread(target=self._watch, args=(member,), name=f"watch {member.name}", daemon=True).start()
 
     def answers(self, name: str) -> bool:
         """Whether the server answered when it was last called."""
@@ -83,34 +84,38 @@ class Elsewhere:
         if not self._members:
             return
         self._closing.set()
-        self._thread.join(timeout=5)
+        self._keeping.join(timeout=5)
         try:
             self._store.servers.drop(self._sweep_id, self._fence)
         except StoreError as error:
             log.warning("the servers on other machines end in %.0f s: %s", WANTED_FOR.total_seconds(), error)
 
-    def _work(self) -> None:
-        with ThreadPoolExecutor(max_workers=min(16, len(self._members))) as pool:
-            while not self._closing.is_set():
+    def _keep(self) -> None:
+        """Go on wanting the servers; a thread of its own, since calling a host may take long."""
+        while not self._closing.is_set():
+            try:
                 self._ask()
-                replaced = set(self._replace)
-                for member, answer in zip(
-                    self._members, pool.map(lambda one: answers(one.address), self._members), strict=True
-                ):
-                    self._answering[member.name] = answer and member.name not in replaced
-                self._closing.wait(WATCH_SECONDS)
+            except (StoreError, LeaseLost) as error:  # who owns the sweep now is the recorder's to find out
+                log.debug("%s", error)
+            except Exception:
+                log.exception("the servers on other machines cannot be asked for")
+            self._closing.wait(WATCH_SECONDS)
+
+    def _watch(self, member: Member) -> None:
+        """Call one server again and again; a thread of its own, since resolving a name may take long."""
+        while not self._closing.is_set():
+            self._answering[member.name] = answers(member.address)
+            self._closing.wait(WATCH_SECONDS)
 
     def _ask(self) -> None:
         until = datetime.now(UTC) + WANTED_FOR
         servers = self._store.servers
-        try:
-            if not self._asked:
-                servers.want(self._sweep_id, self._fence, self._documents, until)
-                self._asked = True
-            for name in list(self._replace):
-                servers.replace(self._sweep_id, self._fence, name)
-                self._replace.discard(name)
-            for document in servers.keep(self._sweep_id, self._fence, until):
-                self._known[document["_id"].rpartition("/")[2]] = document
-        except StoreError as error:
-            log.debug("%s", error)
+        if not self._asked:
+            servers.want(self._sweep_id, self._fence, self._documents, until)
+            self._asked = True
+        for name in list(self._replace):
+            servers.replace(self._sweep_id, self._fence, name)
+            self._replace.discard(name)
+        kept = servers.keep(self._sweep_id, self._fence, until)
+        self._known = {document["_id"].rpartition("/")[2]: document for document in kept}
+        self._asked = len(kept) == len(self._members)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cluster import spec
+from engine.cluster.process import environment_without_secrets
 from engine.settings import ROOT
 from engine.store.servers import Servers
 
@@ -26,8 +27,11 @@ log = logging.getLogger("nhop.keeper")
 
 @dataclass(slots=True)
 class _Kept:
-    process: subprocess.Popen[bytes]
-    generation: int
+    process: subprocess.Popen[bytes] | None
+    """None where it could not be started."""
+    version: tuple[int, int]
+    """Fence and generation of the request."""
+    address: str
     starts: int
     again_at: float
     """When it may be started again, should it end."""
@@ -62,11 +66,10 @@ class Keeper:
         wanted = {document["_id"]: document for document in servers.wanted(self._hosts, now)}
         for key, kept in list(self._kept.items()):
             document = wanted.get(key)
-            if document is None or document["generation"] != kept.generation:
+            if document is None or _version(document) != kept.version:
                 self._end(kept)
                 del self._kept[key]
-            elif (code := kept.process.poll()) is not None and time.monotonic() >= kept.again_at:
-                log.warning("server %s ended with code %d; started again", key, code)
+            elif (kept.process is None or kept.process.poll() is not None) and time.monotonic() >= kept.again_at:
                 self._start(servers, key, document, kept.starts + 1)
         for key, document in wanted.items():
             if key not in self._kept:
@@ -79,29 +82,44 @@ class Keeper:
         self._kept.clear()
 
     def _start(self, servers: Servers, key: str, document: Mapping[str, Any], starts: int) -> None:
-        self._log_dir.mkdir(parents=True, exist_ok=True)
+        address = document["jobs"][document["role"]][document["index"]]
+        pause = min(MOST_PAUSE, 2.0 ** min(starts, 10))
+        kept = _Kept(None, _version(document), address, starts, time.monotonic() + pause)
+        self._kept[key] = kept
         path = self._log_dir / f"{key.replace('/', '-')}.log"
+        rival = next((other for other, one in self._kept.items() if other != key and one.address == address), None)
+        if rival is not None:
+            detail = f"{address} is in use by sweep {rival.partition('/')[0]}"
+        else:
+            try:
+                kept.process = self._spawn(path, document)
+                again = f", started {starts} times; {path} there says why" if starts > 1 else ""
+                detail = f"started by the daemon on {self._machine}{again}"
+            except OSError as error:
+                detail = f"the daemon on {self._machine} cannot start it: {error.strerror or error}"
+        log.info("server %s: %s", key, detail)
+        pid = kept.process.pid if kept.process else None
+        servers.report(key, document["generation"], {"pid": pid, "machine": self._machine, "detail": detail})
+
+    def _spawn(self, path: Path, document: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+        self._log_dir.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as output:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "engine.cluster.server"],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=ROOT, start_new_session=True,
-                env={**os.environ, **environment(document, os.cpu_count() or 1), "NHOP_PARENT": str(os.getpid())},
+                env={**environment_without_secrets(), **environment(document, os.cpu_count() or 1),
+                     "NHOP_PARENT": str(os.getpid())},
             )  # fmt: skip
-        pause = min(MOST_PAUSE, 2.0 ** min(starts, 10))
-        self._kept[key] = _Kept(process, document["generation"], starts, time.monotonic() + pause)
-        again = f", started {starts} times; {path} says why" if starts > 1 else ""
-        log.info("server %s: process %d%s", key, process.pid, again)
-        report = {
-            "pid": process.pid,
-            "machine": self._machine,
-            "detail": f"started by the daemon on {self._machine}{again}",
-        }
-        servers.report(key, document["generation"], report)
 
     @staticmethod
     def _end(kept: _Kept) -> None:
-        kept.process.kill()
-        kept.process.wait()
+        if kept.process is not None:
+            kept.process.kill()
+            kept.process.wait()
+
+
+def _version(document: Mapping[str, Any]) -> tuple[int, int]:
+    return document["fence"], document["generation"]
 
 
 def environment(document: Mapping[str, Any], cores: int) -> dict[str, str]:

@@ -5,6 +5,16 @@ from __future__ import annotations
 import socket
 
 
+def is_free(port: int) -> bool:
+    """Whether a server could listen on *port* of all interfaces."""
+    with socket.socket() as sock:
+        try:
+            sock.bind(("", port))
+        except OSError:
+            return False
+    return True
+
+
 def free_ports(count: int) -> list[int]:
     """*count* different ports of 127.0.0.1 that nobody uses at the moment."""
     sockets = [socket.socket() for _ in range(count)]

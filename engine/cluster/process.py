@@ -12,6 +12,14 @@ import time
 PR_SET_PDEATHSIG = 1
 
 
+def environment_without_secrets() -> dict[str, str]:
+    """This process's environment without the program's own settings, some of which are passwords.
+
+    TensorFlow's servers obey whoever reaches them, and can be told to read their own environment.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith("NHOP_")}
+
+
 def die_with_parent(parent: int) -> None:
     """Have the system kill this process when *parent*, which started it, ends; at once if it has already.
 

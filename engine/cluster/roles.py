@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import traceback
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -110,15 +111,37 @@ def _use_threads(intra_op: int, inter_op: int) -> None:
         tf.config.experimental.set_memory_growth(gpu, True)
 
 
+class Orders:
+    """What the optimizer sends, in order; ends the process when the optimizer is gone."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._unread: deque[Message] = deque()
+
+    def waiting(self) -> bool:
+        """Whether there is one."""
+        return bool(self._unread) or self._channel.waiting()
+
+    def next(self) -> Message:
+        """The next one, when it comes."""
+        while not self._unread:
+            messages = self._channel.receive()
+            if messages is None:
+                os._exit(0)
+            self._unread.extend(messages)
+        return self._unread.popleft()
+
+
 def _train_all(trainer: Trainer, channel: Channel) -> None:
-    """Train what the channel brings, one trial at a time, until it closes."""
-    while (messages := channel.receive()) is not None:
-        for message in messages:
-            if "train" in message:
-                _train(trainer, Job.from_message(message["train"]), channel)
+    """Train what the optimizer orders, one trial at a time."""
+    orders = Orders(channel)
+    while True:
+        order = orders.next()
+        if "train" in order:
+            _train(trainer, Job.from_message(order["train"]), channel, orders)
 
 
-def _train(trainer: Trainer, job: Job, channel: Channel) -> None:
+def _train(trainer: Trainer, job: Job, channel: Channel, orders: Orders) -> None:
     about = {"number": job.number, "attempt": job.attempt}
     try:
         for progress in trainer.train(job):
@@ -128,12 +151,12 @@ def _train(trainer: Trainer, job: Job, channel: Channel) -> None:
             if progress.done and job.keep:
                 _keep(trainer.parameters(), Path(job.keep))
             reached = {**about, "step": progress.step, "train": progress.train, "val": progress.val,
-                       "figures": dict(progress.figures)}  # fmt: skip
+                       "figures": dict(progress.figures), "test": progress.test}  # fmt: skip
             if not channel.send({"done" if progress.done else "progress": reached}):
                 os._exit(0)
             if progress.done:
                 return
-            if not _may_go_on(about, channel):
+            if not _may_go_on(about, orders):
                 channel.send({"cancelled": {**about, "step": progress.step}})
                 return
     except OTHERS_LOST:
@@ -151,17 +174,14 @@ def _keep(parameters: NDArray[np.float32], path: Path) -> None:
     part.replace(path)
 
 
-def _may_go_on(about: Message, channel: Channel) -> bool:
+def _may_go_on(about: Message, orders: Orders) -> bool:
     """Whether the trial *about* is still wanted; waits while it is paused."""
     paused = False
-    while paused or channel.waiting():
-        messages = channel.receive()
-        if messages is None:
-            os._exit(0)
-        for message in messages:
-            if message.get("cancel") == about:
-                return False
-            paused = message.get("pause", paused)
+    while paused or orders.waiting():
+        order = orders.next()
+        if order.get("cancel") == about:
+            return False
+        paused = order.get("pause", paused)
     return True
 
 

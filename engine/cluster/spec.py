@@ -47,6 +47,10 @@ class Member:
     def host(self) -> str:
         return host_of(self.address)
 
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlan:
@@ -88,6 +92,12 @@ class ClusterPlan:
         """The same cluster on loopback and *ports*, parameter servers first."""
         addresses = [f"localhost:{port}" for port in ports]
         return replace(self, ps=tuple(addresses[: len(self.ps)]), workers=tuple(addresses[len(self.ps) :]))
+
+    def with_port(self, member: Member, port: int) -> ClusterPlan:
+        """The same cluster with *member* on another port."""
+        moved = {role: list(addresses) for role, addresses in self.jobs.items()}
+        moved[member.role][member.index] = f"{member.host}:{port}"
+        return replace(self, ps=tuple(moved[PS]), workers=tuple(moved[WORKER]))
 
     def seen_from_elsewhere(self, address: str) -> ClusterPlan:
         """The same cluster with this machine's own names for itself replaced by *address*, which others know."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from engine.config import SweepConfig
 from engine.data import synthetic
 from engine.data.check import DATASETS
+from engine.data.sources import installed_sources
 from engine.data.tables import Table, diabetes, read_csv
-from engine.data.uploads import open_table
+from engine.data.texts import TextFile, Texts, prepare_texts, read_folder
+from engine.data.uploads import open_table, read_keywords, read_texts
 from engine.errors import DataError
 
 SPLIT_SEED = 42
@@ -43,22 +45,47 @@ class Parts:
     feature_scale: Array
     target_mean: float
     target_scale: float
+    columns: tuple[str, ...] = ()
+    target_name: str = "y"
+
+    def part(self, name: str) -> tuple[Array, Array]:
+        """Features and targets of the part "train", "val" or "test"."""
+        return getattr(self, f"x_{name}"), getattr(self, f"y_{name}")
 
     def save(self, path: Path) -> None:
         """Write all parts to *path*, an .npz file."""
         np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     @staticmethod
-    def load(path: Path) -> Parts:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as stored:
-            values = {field.name: stored[field.name] for field in fields(Parts)}
+    def read(stored: Mapping[str, Any]) -> Parts:
+        """What `save` wrote, from the opened file."""
+        values = {field.name: stored[field.name] for field in fields(Parts)}
         for name in ("target_mean", "target_scale"):
             values[name] = float(values[name])
+        values["columns"] = tuple(str(name) for name in values["columns"])
+        values["target_name"] = str(values["target_name"])
         return Parts(**values)
 
+    def about(self) -> dict[str, Any]:
+        """What it takes to use a network that was trained on this, as plain JSON."""
+        return {
+            "columns": list(self.columns),
+            "target_name": self.target_name,
+            "feature_mean": self.feature_mean.tolist(),
+            "feature_scale": self.feature_scale.tolist(),
+            "target_mean": self.target_mean,
+            "target_scale": self.target_scale,
+            "example": (self.x_test[0] * self.feature_scale + self.feature_mean).tolist(),
+        }
 
-def prepare(config: SweepConfig, fetch: Fetch | None = None) -> Parts:
+
+def load(path: Path) -> Parts | Texts:
+    """The data that was saved to *path*."""
+    with np.load(path, allow_pickle=False) as stored:
+        return Texts.read(stored) if "classes" in stored else Parts.read(stored)
+
+
+def prepare(config: SweepConfig, fetch: Fetch | None = None) -> Parts | Texts:
     """Load or make the data of *config* and split it; *fetch* brings an uploaded data set.
 
     The test part is the one that scikit-learn's train_test_split with random_state 42 takes from the whole, the
@@ -68,9 +95,16 @@ def prepare(config: SweepConfig, fetch: Fetch | None = None) -> Parts:
         DataError: a file cannot be read or used.
         NotFound: there is no such data set any more.
     """
+    if config.nn_model == "Custom":
+        files, keywords = _texts(config, fetch)
+        return prepare_texts(files, keywords, config.validation_fraction, config.test_fraction, SPLIT_SEED)
+    return split(_table(config, fetch), config)
+
+
+def split(table: Table, config: SweepConfig) -> Parts:
+    """The parts of a table; real targets are standardised."""
     from sklearn.model_selection import train_test_split
 
-    table = _table(config, fetch)
     real = config.load_data or config.dataset != "synthetic"
     rows = len(table.features)
     rest_x, test_x, rest_y, test_y = train_test_split(
@@ -89,9 +123,32 @@ def prepare(config: SweepConfig, fetch: Fetch | None = None) -> Parts:
         return ((part - target_mean) / target_scale).astype(np.float32)
 
     return Parts(
-        features(train_x), target(train_y), features(val_x), target(val_y), features(test_x), target(test_y),
-        mean, scale, target_mean, target_scale,
+        features(train_x),
+        target(train_y),
+        features(val_x),
+        target(val_y),
+        features(test_x),
+        target(test_y),
+        mean,
+        scale,
+        target_mean,
+        target_scale,
+        table.columns,
+        table.target_name,
     )
+
+
+def _texts(config: SweepConfig, fetch: Fetch | None) -> tuple[Iterable[TextFile], list[str]]:
+    """The text files of *config*'s data, and the keywords that come with them."""
+    if config.load_data:
+        return read_folder(Path(config.load_data_dir))
+    if config.dataset == "installed-sources":
+        return installed_sources(SPLIT_SEED), []
+    if fetch is None:
+        raise DataError(f"the data set {config.dataset!r} is not built in, and nothing here can fetch it")
+    path, _ = fetch(config.dataset)
+    words = {word for of_language in (read_keywords(path) or {}).values() for word in of_language}
+    return (TextFile(*file) for file in read_texts(path)), sorted(words)
 
 
 def _table(config: SweepConfig, fetch: Fetch | None) -> Table:

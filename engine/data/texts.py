@@ -80,6 +80,10 @@ class Texts:
         """How many different numbers a token can have."""
         return FIRST + len(self.vocabulary)
 
+    def about(self) -> dict[str, Any]:
+        """What it takes to use a network that was trained on this, as plain JSON."""
+        return {"vocabulary": list(self.vocabulary), "classes": list(self.classes)}
+
     def part(self, name: str) -> TextPart:
         """The part "train", "val" or "test"."""
         return {"train": self.train, "val": self.val, "test": self.test}[name]

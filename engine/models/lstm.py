@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from engine.space import SEQUENCE, Value, hidden_units
 
 GATES = 4
+FORGET = 1.0
+"""Added to the forget gate, so that a fresh network remembers."""
+
+Matrix = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +66,34 @@ class Stack:
             scale = 0.0 if rows == 1 else 1.0 / np.sqrt(columns / GATES if columns % GATES == 0 else rows)
             parts.append(rng.standard_normal(rows * columns) * scale)
         return np.concatenate(parts).astype(np.float32)
+
+    def scores(self, flat: Matrix, windows: NDArray[np.int32]) -> Matrix:
+        """The scores of the classes for *windows* [batch, length] of tokens, in plain numpy; [batch, classes]."""
+        pieces = np.split(flat, np.cumsum(self.sizes)[:-1])
+        kernel, *matrices = [piece.reshape(shape) for piece, shape in zip(pieces, self.shapes, strict=True)]
+        inputs = kernel[windows.T]
+        for layer, units in enumerate(self.units):
+            recurrent, biases = matrices[2 * layer], matrices[2 * layer + 1]
+            if layer > 0:
+                inputs = inputs @ recurrent[:-units]
+            inputs = _read(inputs + biases, recurrent[-units:])
+        scores: Matrix = inputs[-1] @ matrices[-2] + matrices[-1]
+        return scores
+
+
+def _read(inputs: Matrix, recurrent: Matrix) -> Matrix:
+    """One layer's outputs [time, batch, units] for its gates' inputs [time, batch, 4 units]."""
+    h: Matrix = np.zeros((inputs.shape[1], len(recurrent)), inputs.dtype)
+    c = h
+    outputs = np.empty((*inputs.shape[:2], len(recurrent)), inputs.dtype)
+    for time, x in enumerate(inputs):
+        i, g, f, o = np.split(x + h @ recurrent, GATES, axis=1)
+        c = _sigmoid(f + np.float32(FORGET)) * c + _sigmoid(i) * np.tanh(g)
+        h = _sigmoid(o) * np.tanh(c)
+        outputs[time] = h
+    return outputs
+
+
+def _sigmoid(z: Matrix) -> Matrix:
+    squashed: Matrix = np.float32(0.5) + np.float32(0.5) * np.tanh(np.float32(0.5) * z)
+    return squashed

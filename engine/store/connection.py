@@ -14,6 +14,7 @@ from engine.store.calls import answered
 from engine.store.datasets import Datasets
 from engine.store.events import Events
 from engine.store.machines import Machines
+from engine.store.models import Models
 from engine.store.runs import Runs
 from engine.store.servers import Servers
 from engine.store.sweeps import Sweeps
@@ -29,6 +30,7 @@ INDEXES = {
     "sweeps": ([("created", DESCENDING)], [("state", ASCENDING), ("created", ASCENDING)]),
     "trials": ([("sweep_id", ASCENDING), ("number", ASCENDING)],),
     "events": ([("at", ASCENDING)],),
+    "models": ([("sweep_id", ASCENDING)],),
     "servers": ([("host", ASCENDING)], [("sweep_id", ASCENDING)]),
     "runs": ([("start_time", DESCENDING)], [("status", ASCENDING)], [("info.sweep_id", ASCENDING)]),
     "datasets": ([("created", DESCENDING)],),
@@ -48,6 +50,7 @@ class Store:
         self.machines = Machines(database)
         self.users = Users(database)
         self.runs = Runs(database)
+        self.models = Models(database)
         self.servers = Servers(database)
         self.datasets = Datasets(database)
 

@@ -8,15 +8,26 @@ a new process in place of the old.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
+from engine.errors import LeaseLost
 from engine.store.calls import answered
 
 Document = dict[str, Any]
+
+
+@contextmanager
+def _later_fence(sweep_id: str) -> Iterator[None]:
+    try:
+        yield
+    except DuplicateKeyError:  # the filter left out what is there
+        raise LeaseLost(f"sweep {sweep_id} is owned by another optimizer") from None
 
 
 class Servers:
@@ -24,12 +35,16 @@ class Servers:
         self._collection = database["servers"]
 
     def want(self, sweep_id: str, fence: int, servers: Sequence[Mapping[str, Any]], until: datetime) -> None:
-        """Ask for *servers*, {name, host, role, index, jobs, …}; those that an earlier fence asked for begin anew."""
-        with answered():
+        """Ask for *servers*, {name, host, role, index, jobs, …}; those that an earlier fence asked for begin anew.
+
+        Raises:
+            LeaseLost: a later fence has asked for them.
+        """
+        with answered(), _later_fence(sweep_id):
             for server in servers:
                 fields = {key: value for key, value in server.items() if key != "name"}
                 self._collection.update_one(
-                    {"_id": f"{sweep_id}/{server['name']}"},
+                    {"_id": f"{sweep_id}/{server['name']}", "fence": {"$lte": fence}},
                     {
                         "$set": {**fields, "sweep_id": sweep_id, "fence": fence, "until": until, "pid": None,
                                  "machine": None, "detail": ""},

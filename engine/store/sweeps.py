@@ -1,9 +1,9 @@
 """Sweeps: created by the web, claimed under a lease by a daemon, moved by whoever holds the lease.
 
 A document: {_id, name, owner, state, config, seed, created, started, finished, restarts, released, run_id,
-error,
-lease: {machine, fence, until}, stages: [{index, steps, trials, space, best, ended}], processes: {name: process},
-progress: {done, failed, total, steps_done, steps_total, stage, seconds_left}, best: {number, stage, loss, params},
+error, lease: {machine, fence, until}, stages: [{index, steps, trials, space, best, ended}],
+processes: {name: process}, best: {number, stage, loss, params}, confirmed: [as engine.confirmation gives them],
+progress: {done, failed, total, steps_done, steps_total, stage, confirmed, to_confirm, seconds_left},
 stop_requested, pause_requested, cancel_requested: [trial numbers]}.
 The fence rises with every claim; a write that carries an older fence matches nothing.
 """
@@ -256,6 +256,7 @@ def public(sweep: Mapping[str, Any]) -> Document:
         "restarts": sweep.get("restarts", 0),
         "progress": sweep.get("progress"),
         "best": sweep.get("best"),
+        "confirmed": sweep.get("confirmed") or [],
         "stop_requested": sweep.get("stop_requested", False),
         "pause_requested": sweep.get("pause_requested", False),
     }

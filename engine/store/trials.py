@@ -91,6 +91,9 @@ ROW = (
     "loss",
     "seconds",
     "error",
+    "figures",
+    "confirms",
+    "test",
 )
 
 

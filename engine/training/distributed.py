@@ -203,7 +203,7 @@ class _ClusterTrial:
         losses = self._trainer.steps(self._network, self._step, stop, self._fixed)
         self._smooth, self._still = smoothed(losses, self._smooth, self._still, self._tolerance)
         self._step = stop
-        return stop, float(np.mean(losses)), self._still >= STILL_STEPS
+        return stop, float(self._smooth), self._still >= STILL_STEPS
 
 
 def _read(variable: Any) -> Graph:

@@ -14,7 +14,8 @@ from engine.space import Params
 class Job:
     """One trial to train: *steps* mini-batch steps of the network that *params* describe.
 
-    *keep*: the file that is to hold its parameters (.npy, flat) when it is done; empty: none.
+    *keep*: the file that is to hold its parameters (.npy, flat) when it is done; empty: none. *test*: measure it on the
+    test part at the end.
     """
 
     number: int
@@ -28,6 +29,7 @@ class Job:
     weight_init: str
     model: str = "Regressor"
     keep: str = ""
+    test: bool = False
 
     @property
     def architecture(self) -> Architecture:
@@ -46,11 +48,12 @@ class Progress:
     """Where a trial stands after *step* steps.
 
     Attributes:
-        train: the mean training loss since the report before.
+        train: the training loss, smoothed over the mini-batches before (see training.convergence).
         val: the loss on the validation part; None where it was not measured, which is never so at the end. Both are
             in the target's units, squared, for a regressor.
         done: there is no more to train.
         figures: what else the model measures on the validation part, by name.
+        test: what it measures on the test part, at the end of a job that asks for it.
     """
 
     step: int
@@ -58,3 +61,4 @@ class Progress:
     val: float | None
     done: bool
     figures: Mapping[str, float] = field(default_factory=dict)
+    test: Mapping[str, Any] | None = None

@@ -38,15 +38,11 @@ class LocalTrainer(Trainer):
         self._trial = _LocalTrial(self._chunk(network), network.initial(job.seed), rule, arguments, self._device)
         return self._trial
 
-    def _measure(self, network: Network) -> dict[str, float]:
-        with tf.device(self._device):
-            return super()._measure(network)
-
     def _chunk(self, network: Network) -> Any:
         """The traced function of networks with this key:
 
         (flat, m, v, smooth, still, step, stop, rule, batch, seed, tolerance, *arguments of the network)
-        → (flat, m, v, smooth, still, step, mean training loss)
+        → (flat, m, v, smooth, still, step)
 
         *smooth* is the exponentially smoothed training loss (negative: not begun), *still* counts the steps in
         a row in which it changed by no more than *tolerance*; the chunk ends at STILL_STEPS of them.
@@ -74,9 +70,9 @@ class _LocalTrial:
 
     def advance(self, stop: int) -> tuple[int, float, bool]:
         with tf.device(self._device):
-            *state, train = self._chunk(*self.state, np.int32(stop), *self._fixed)
-        self.state = tuple(state)
-        return int(state[5]), float(train), int(state[4]) >= STILL_STEPS
+            self.state = self._chunk(*self.state, np.int32(stop), *self._fixed)
+        *_, smooth, still, step = self.state
+        return int(step), float(smooth), int(still) >= STILL_STEPS
 
 
 def _trace(network: Network, tables: list[Graph]) -> Any:
@@ -89,19 +85,19 @@ def _trace(network: Network, tables: list[Graph]) -> Any:
         key = random_key(seed)
         rates = update.rates(rule, first, stop)
 
-        def body(step, flat, m, v, smooth, still, total):  # type: ignore[no-untyped-def]
+        def body(step, flat, m, v, smooth, still):  # type: ignore[no-untyped-def]
             loss, slope = network.gradient(flat, arguments, network.rows(tables, batch, key, step, arguments))
             flat, m, v = update.apply(rule, tf.gather(rates, step - first), flat, m, v, slope)
             smoother = tf.where(smooth < 0, loss, smooth + SMOOTHING * (loss - smooth))
             still = tf.where(tf.abs(smoother - smooth) <= tolerance, still + 1, 0)
-            return step + 1, flat, m, v, smoother, still, total + loss
+            return step + 1, flat, m, v, smoother, still
 
-        step, flat, m, v, smooth, still, total = tf.while_loop(
-            lambda step, flat, m, v, smooth, still, total: (step < stop) & (still < STILL_STEPS),
+        step, flat, m, v, smooth, still = tf.while_loop(
+            lambda step, flat, m, v, smooth, still: (step < stop) & (still < STILL_STEPS),
             body,
-            (first, flat, m, v, smooth, still, tf.constant(0.0)),
+            (first, flat, m, v, smooth, still),
             parallel_iterations=1,
         )
-        return flat, m, v, smooth, still, step, tf.math.divide_no_nan(total, tf.cast(step - first, tf.float32))
+        return flat, m, v, smooth, still, step
 
     return chunk

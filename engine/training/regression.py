@@ -43,8 +43,11 @@ class Regression:
         return sample(tables, batch, key, step)
 
     def measure(self, flat: Graph, arguments: Sequence[Graph], tables: Sequence[Graph]) -> dict[str, Graph]:
+        """Mean squared and mean absolute error, and the part of the variance that is explained (R²)."""
         errors = self._errors(self._unpack(flat, *arguments[:2]), tables)[0]
-        return {"loss": tf.reduce_mean(tf.square(errors))}
+        loss = tf.reduce_mean(tf.square(errors))
+        variance = tf.math.reduce_variance(tables[1])
+        return {"loss": loss, "mae": tf.reduce_mean(tf.abs(errors)), "r2": 1.0 - tf.math.divide_no_nan(loss, variance)}
 
     def gradient(self, flat: Graph, arguments: Sequence[Graph], rows: Rows, of: Graph = None) -> tuple[Graph, Graph]:
         """Backpropagation by hand: the tape's takes twice as many operations, and these networks are so small that an

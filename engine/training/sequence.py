@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tensorflow import raw_ops as raw
 
 from engine.data.texts import PADDING, Texts
-from engine.models.lstm import Stack
+from engine.models.lstm import FORGET, Stack
 from engine.training.network import Data, Graph, Rows, Table, uniform
 
 WINDOWS = 4
@@ -68,7 +68,7 @@ class LstmClassifier:
     def gradient(self, flat: Graph, arguments: Sequence[Graph], rows: Rows, of: Graph = None) -> tuple[Graph, Graph]:
         with tf.GradientTape() as tape:
             tape.watch(flat)
-            losses = self._losses(self._scores(flat, arguments, rows[0]), rows[1])
+            losses = self._losses(self.scores(flat, arguments, rows[0]), rows[1])
             loss = tf.reduce_sum(losses) / tf.cast(tf.shape(losses)[0] if of is None else of, flat.dtype)
         return loss, tape.gradient(loss, flat)
 
@@ -86,7 +86,7 @@ class LstmClassifier:
             file = index // WINDOWS
             spare = tf.maximum(tf.gather(lengths, file) - length, 0)
             offset = spare * (index % WINDOWS) // (WINDOWS - 1)
-            scores = self._scores(flat, arguments, _windows(tokens, starts, lengths, file, offset, length))
+            scores = self.scores(flat, arguments, _windows(tokens, starts, lengths, file, offset, length))
             truth, weight = tf.gather(labels, file), tf.gather(weight_of, file)
             found = tf.argmax(scores, axis=1, output_type=tf.int32)
             cell = tf.math.unsorted_segment_sum(weight, truth * self._classes + found, self._classes**2)
@@ -101,7 +101,7 @@ class LstmClassifier:
     def _losses(scores: Graph, labels: Graph) -> Graph:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=scores)
 
-    def _scores(self, flat: Graph, arguments: Sequence[Graph], windows: Graph) -> Graph:
+    def scores(self, flat: Graph, arguments: Sequence[Graph], windows: Graph) -> Graph:
         """The scores of the classes, [batch, classes]."""
         sizes, shapes, _ = arguments
         count = 2 * self._layers + 3
@@ -127,7 +127,7 @@ def _lstm(inputs: Graph, kernel: Graph, biases: Graph) -> Graph:
     unused = tf.zeros([units])
     return raw.BlockLSTM(
         seq_len_max=tf.cast(tf.shape(inputs)[0], tf.int64), x=inputs, cs_prev=zeros, h_prev=zeros, w=kernel,
-        wci=unused, wcf=unused, wco=unused, b=biases[0], forget_bias=1.0, cell_clip=-1.0, use_peephole=False,
+        wci=unused, wcf=unused, wco=unused, b=biases[0], forget_bias=FORGET, cell_clip=-1.0, use_peephole=False,
     ).h  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,12 +19,15 @@ from engine.training.update import RULES, Rule
 MEASURING = 0.05
 """The part of the time that measuring on the validation part may take, but for the first and last time."""
 
+UNITS = {"loss": 2, "mae": 1}
+"""The power of the target's unit that a figure has; 0 for others. Targets are standardised for training."""
+
 
 class Begun(Protocol):
     """A trial in training."""
 
     def advance(self, stop: int) -> tuple[int, float, bool]:
-        """Train up to step *stop*; returns (the step reached, mean training loss on the way, whether it converged)."""
+        """Train up to step *stop*; returns (the step reached, the smoothed training loss, whether it converged)."""
 
 
 class Trainer:
@@ -38,10 +41,9 @@ class Trainer:
     def __init__(self, data: Data, device: str | None = None) -> None:
         self._data = data
         self._device = device
-        self._loss_scale = data.target_scale**2
-        self._measures: dict[Hashable, Any] = {}
+        self._measures: dict[tuple[Hashable, str], Any] = {}
         self._costs: dict[Hashable, float] = {}
-        self._val: list[Graph] | None = None
+        self._parts: dict[str, list[Graph]] = {}
 
     def train(self, job: Job) -> Iterator[Progress]:
         """Train *job*, reporting after every chunk of steps; stop by not asking for more."""
@@ -61,16 +63,20 @@ class Trainer:
             pace.took(max(1, reached - step), time.monotonic() - now)
             step = reached
             done = still or step >= job.steps
-            val, figures = None, {}
+            val: float | None = None
+            figures: dict[str, float] = {}
             cost = self._costs.get(network.key, 0.0)
             if done or time.monotonic() - measured > cost / MEASURING:
                 now = time.monotonic()
-                figures = self._measure(network)
-                val = figures.pop("loss") * self._loss_scale
+                figures = {
+                    name: value for name, value in self._measure(network, "val").items() if isinstance(value, float)
+                }
+                val = figures.pop("loss")
                 measured = time.monotonic()
                 is_first = network.key not in self._costs  # most of the first's time is tracing
                 self._costs[network.key] = 0.0 if is_first else measured - now
-            yield Progress(step, train * self._loss_scale, val, done, figures)
+            test = self._measure(network, "test") if done and job.test else None
+            yield Progress(step, train * self._data.target_scale**2, val, done, figures, test)
             if done:
                 return
 
@@ -86,24 +92,23 @@ class Trainer:
         """The parameters as a traced function takes them."""
         return self.parameters()
 
-    def _measure(self, network: Network) -> dict[str, float]:
-        """The figures of the validation part with the parameters as they are now, those that are one number."""
-        measured = self._measuring(network)(self._current(), *network.arguments)
-        return {name: float(value) for name, value in measured.items() if value.shape.rank == 0}
+    def _measure(self, network: Network, part: str) -> dict[str, Any]:
+        """The figures of a part of the data with the parameters as they are now, in the target's units; numbers, and
+        lists of them."""
+        with tf.device(self._device):
+            measured = self._measuring(network, part)(self._current(), *network.arguments)
+        scale = self._data.target_scale
+        return {name: (value.numpy() * scale ** UNITS.get(name, 0)).tolist() for name, value in measured.items()}
 
-    def _measuring(self, network: Network) -> Any:
-        if network.key not in self._measures:
-            tables = self._validation(network)
+    def _measuring(self, network: Network, part: str) -> Any:
+        if (network.key, part) not in self._measures:
+            if part not in self._parts:
+                self._parts[part] = constants(network.tables(self._data, part))
+            tables = self._parts[part]
 
             @tf.function(autograph=False, input_signature=[VECTOR, *network.specs])
             def measure(flat, *arguments):  # type: ignore[no-untyped-def]
                 return network.measure(flat, arguments, tables)
 
-            self._measures[network.key] = measure
-        return self._measures[network.key]
-
-    def _validation(self, network: Network) -> Sequence[Graph]:
-        if self._val is None:
-            with tf.device(self._device):
-                self._val = constants(network.tables(self._data, "val"))
-        return self._val
+            self._measures[network.key, part] = measure
+        return self._measures[network.key, part]

@@ -85,3 +85,11 @@ def _chunks_seen(backend_uri: str, request: pytest.FixtureRequest) -> None:
     if request.node.callspec.params["backend_uri"] == "nx-27017":
         reason = "nx-27017 0.8.1 hides the chunks of GridFS from plain calls"
         request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+
+
+@pytest.fixture
+def _bytes_taken(backend_uri: str, request: pytest.FixtureRequest) -> None:
+    """For tests that replace a document by one that holds bytes."""
+    if request.node.callspec.params["backend_uri"] == "nx-27017":
+        reason = "nx-27017 0.8.1 takes no bytes in a replaced document"
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))

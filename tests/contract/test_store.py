@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import random
 import signal
 import threading
 import time
@@ -186,9 +187,9 @@ class TestSweeps:
 
     def test_a_running_sweep_is_asked_to_stop(self, store: Store) -> None:
         sweep_id, _ = claimed(store)
-        assert store.sweeps.wants_stop(sweep_id) is False
+        assert store.sweeps.wishes(sweep_id).stop is False
         assert store.sweeps.stop(sweep_id, NOW) is SweepState.RUNNING
-        assert store.sweeps.wants_stop(sweep_id) is True
+        assert store.sweeps.wishes(sweep_id).stop is True
 
     def test_a_completed_sweep_cannot_be_stopped(self, store: Store) -> None:
         sweep_id, fence = claimed(store)
@@ -616,3 +617,52 @@ class TestDatasets:
         store.datasets.fetch("houses", tmp_path)
         store.database["datasets.files"].delete_many({})
         assert store.datasets.fetch("houses", tmp_path)[0].read_bytes() == b"one"
+
+
+def _servers(store: Store, fence: int) -> list[dict[str, Any]]:
+    return store.servers.keep("s", fence, NOW + timedelta(seconds=20))
+
+
+WANTED = [{"name": "worker_1", "host": "b", "role": "worker", "index": 1, "jobs": {}}]
+
+
+def test_servers_are_wanted_until_their_time_is_over_and_begin_anew_with_each_fence(store: Store) -> None:
+    store.servers.want("s", 1, WANTED, NOW + timedelta(seconds=20))
+    (wanted,) = store.servers.wanted({"b", "other"}, NOW)
+    assert (wanted["_id"], wanted["fence"], wanted["generation"], wanted["pid"]) == ("s/worker_1", 1, 1, None)
+    assert store.servers.wanted({"other"}, NOW) == []
+    assert store.servers.wanted({"b"}, NOW + timedelta(seconds=21)) == []
+    store.servers.report("s/worker_1", 1, {"pid": 7, "machine": "b"})
+    assert _servers(store, 1)[0]["pid"] == 7
+    store.servers.replace("s", 1, "worker_1")
+    store.servers.report("s/worker_1", 1, {"pid": 8})
+    assert (_servers(store, 1)[0]["generation"], _servers(store, 1)[0]["pid"]) == (2, 7), "an old report counts no more"
+    store.servers.want("s", 2, WANTED, NOW + timedelta(seconds=20))
+    assert (_servers(store, 2)[0]["generation"], _servers(store, 2)[0]["pid"]) == (3, None)
+
+
+def test_an_optimizer_whose_time_is_over_neither_takes_nor_drops_the_next_ones_servers(store: Store) -> None:
+    store.servers.want("s", 2, WANTED, NOW + timedelta(seconds=20))
+    with pytest.raises(LeaseLost):
+        store.servers.want("s", 1, WANTED, NOW + timedelta(seconds=20))
+    store.servers.drop("s", 1)
+    store.servers.replace("s", 1, "worker_1")
+    assert [one["generation"] for one in _servers(store, 2)] == [1]
+    store.servers.drop("s", 2)
+    assert store.servers.wanted({"b"}, NOW) == []
+
+
+@pytest.mark.usefixtures("_bytes_taken")
+def test_a_networks_parameters_are_kept_and_found_again(store: Store) -> None:
+    store.models.describe("s", {"columns": ["a"]})
+    assert store.models.put("s", 3, b"parameters" * 100)
+    assert store.models.put("s", 3, b"newer ones")
+    assert store.models.put("s", 12, b"others")
+    assert store.models.get("s", 3) == b"newer ones"
+    assert store.models.about("s") == {"columns": ["a"]}
+    assert store.models.kept("s") == [3, 12]
+    with pytest.raises(NotFound, match="trial 4 is not kept"):
+        store.models.get("s", 4)
+    with pytest.raises(NotFound, match="no model yet"):
+        store.models.about("other")
+    assert not store.models.put("s", 5, random.Random(1).randbytes(15 * 1024 * 1024))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -259,6 +260,37 @@ def test_a_stopped_parameter_server_costs_the_trial_in_training_and_no_more(star
     os.kill(driver.process("ps", 1)["pid"], signal.SIGSTOP)
     driver.until(lambda: _has_ended(driver, 1), 20, "the news of the lost trial")
     _some_trial_completes(driver)
+
+
+def test_a_stopped_zygote_is_replaced_with_all_that_it_forked(start: Callable[..., Driver]) -> None:
+    driver = start(deadlines=Deadlines(stopped=1.0), **TRIALS)
+    driver.wait_idle("worker_0", "worker_1")
+    driver.train("worker_0", 1, 10_000_000)
+    driver.until(lambda: driver.reached(1), what="a first report")
+    zygote = psutil.Process(driver.process("worker", 0)["pid"]).parent()
+    assert zygote is not None
+    zygote.send_signal(signal.SIGSTOP)
+    driver.until(lambda: _has_ended(driver, 1), 20, "the news of the lost trial")
+    driver.wait_idle("worker_0", "worker_1")
+    assert zygote.pid not in psutil.pids()
+    driver.train("worker_0", 2)
+    driver.wait_done(2)
+
+
+def test_what_is_ordered_together_with_a_trial_is_heeded() -> None:
+    """Cancel and pause may arrive in one read with the order to train."""
+    from engine.cluster.channel import Channel
+    from engine.cluster.roles import Orders, _may_go_on
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        about = {"number": 1, "attempt": 1}
+        for order in ({"train": {}}, {"pause": True}, {"pause": False}, {"cancel": about}):
+            assert Channel(ours).send(order)
+        orders = Orders(Channel(theirs))
+        assert orders.next() == {"train": {}}
+        assert not _may_go_on(about, orders)
+        assert not orders.waiting()
 
 
 def test_a_silent_chief_is_replaced_with_all_that_it_may_wait_for(start: Callable[..., Driver]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engine.config import GROUPS, LAPTOP_STAGES, SweepConfig, load_yaml, parse
@@ -288,7 +289,9 @@ def test_more_hosts_than_anyone_has_are_refused() -> None:
     ("values", "key"),
     [
         ({"validation_fraction": 0.5, "test_fraction": 0.45}, "validation_fraction"),
-        ({"nn_model": "Custom"}, "nn_model"),
+        ({"nn_model": "Custom", "rnn_units": [4, 5000]}, "rnn_units"),
+        ({"nn_model": "Custom", "rnn_layers": [1, 21]}, "rnn_layers"),
+        ({"nn_model": "Custom", "rnn_seq_length": [1, 50]}, "rnn_seq_length"),
         ({"nn_dimensions": [4, 2]}, "nn_dimensions"),
         ({"hidden_layers": [1, 101]}, "hidden_layers"),
         ({"nodes_per_layer": [1, 10_001]}, "nodes_per_layer"),
@@ -301,8 +304,8 @@ def test_a_problem_that_only_several_keys_show_is_refused(values: dict[str, Any]
 
 
 def test_several_cross_key_problems_are_reported_together() -> None:
-    assert set(problems_of({"nn_model": "Custom", "hidden_layers": [1, 101], "unknown_thing": 1})) == {
-        "nn_model",
+    assert set(problems_of({"nn_dimensions": [4, 2], "hidden_layers": [1, 101], "unknown_thing": 1})) == {
+        "nn_dimensions",
         "hidden_layers",
         "unknown_thing",
     }
@@ -367,3 +370,19 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, content: byt
 def test_a_missing_configuration_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gone\.yaml: cannot be read: No such file"):
         load_yaml(tmp_path / "gone.yaml")
+
+
+def test_the_lstm_searches_layers_units_and_length_where_bounds_are_given_and_fixes_them_elsewhere() -> None:
+    fixed = parse({"nn_model": "Custom", "rnn_state_dim": [50, 40], "rnn_max_seq_length": 80}).space()
+    assert {name: fixed.axes[name] for name in ("sequence_length", "layers", "units_1", "units_2")} == {
+        "sequence_length": Int(80, 80), "layers": Int(2, 2), "units_1": Int(50, 50), "units_2": Int(40, 40)
+    }  # fmt: skip
+    assert "activation" not in fixed.axes
+    bounds = {"rnn_layers": [1, 3], "rnn_units": [8, 64], "rnn_seq_length": [20, 100]}
+    searched = parse({"nn_model": "Custom", **bounds}).space()
+    assert searched.axes["sequence_length"] == Int(20, 100)
+    assert [searched.axes[f"units_{layer}"] for layer in (1, 2, 3)] == [Int(8, 64)] * 3
+    rng = np.random.default_rng(1)
+    points = [searched.draw(rng) for _ in range(50)]
+    assert {point["layers"] for point in points} == {1, 2, 3}
+    assert all(("units_3" in point) == (point["layers"] == 3) for point in points)

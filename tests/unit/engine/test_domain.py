@@ -12,7 +12,7 @@ from engine.errors import StateError
 SWEEP_LIFE = {
     ("QUEUED", "RUNNING"), ("QUEUED", "STOPPED"), ("QUEUED", "FAILED"),
     ("RUNNING", "PAUSED"), ("RUNNING", "COMPLETED"), ("RUNNING", "FAILED"), ("RUNNING", "STOPPED"),
-    ("PAUSED", "RUNNING"), ("PAUSED", "STOPPED"), ("PAUSED", "FAILED"),
+    ("PAUSED", "RUNNING"), ("PAUSED", "COMPLETED"), ("PAUSED", "STOPPED"), ("PAUSED", "FAILED"),
 }  # fmt: skip
 TRIAL_LIFE = {
     ("QUEUED", "RUNNING"), ("RUNNING", "COMPLETED"), ("RUNNING", "PRUNED"), ("RUNNING", "FAILED"),
@@ -47,6 +47,6 @@ def test_ended_sweeps_never_move() -> None:
 
 def test_a_refusal_says_what_would_be_possible() -> None:
     with pytest.raises(StateError, match="it can become FAILED, RUNNING, STOPPED"):
-        move(SWEEP_MOVES, SweepState.PAUSED, SweepState.COMPLETED)
+        move(SWEEP_MOVES, SweepState.QUEUED, SweepState.PAUSED)
     with pytest.raises(StateError, match="nothing: it has ended"):
         move(SWEEP_MOVES, SweepState.STOPPED, SweepState.RUNNING)

@@ -1,0 +1,71 @@
+"""The parameters of trained networks, and what it takes to use them.
+
+Collection `models`: {_id: "sweep/trial", sweep_id, parameters: the flat vector, float32, compressed}, and one
+{_id: sweep_id, about} for each sweep with what its networks have in common.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from bson import Binary
+from pymongo.database import Database
+
+from engine.errors import NotFound
+from engine.store.calls import answered
+
+Document = dict[str, Any]
+
+MOST_BYTES = 14 * 1024 * 1024
+"""Of compressed parameters: a document may have 16 MB."""
+
+
+class Models:
+    def __init__(self, database: Database[Document]) -> None:
+        self._collection = database["models"]
+
+    def describe(self, sweep_id: str, about: Mapping[str, Any]) -> None:
+        """Keep what the networks of a sweep have in common (see `engine.data.about`)."""
+        with answered():
+            self._collection.replace_one({"_id": sweep_id}, {"_id": sweep_id, "about": dict(about)}, upsert=True)
+
+    def put(self, sweep_id: str, number: int, parameters: bytes) -> bool:
+        """Keep the parameters of a trial's network; False where they are too large to be kept here."""
+        packed = zlib.compress(parameters, level=3)
+        if len(packed) > MOST_BYTES:
+            return False
+        document = {"_id": f"{sweep_id}/{number}", "sweep_id": sweep_id, "parameters": Binary(packed)}
+        with answered():
+            self._collection.replace_one({"_id": document["_id"]}, document, upsert=True)
+        return True
+
+    def about(self, sweep_id: str) -> Document:
+        """
+        Raises:
+            NotFound: nothing is known of the sweep's networks: none has been trained yet.
+        """
+        with answered():
+            found = self._collection.find_one({"_id": sweep_id})
+        if found is None:
+            raise NotFound("the sweep has no model yet")
+        return dict(found["about"])
+
+    def get(self, sweep_id: str, number: int) -> bytes:
+        """The parameters of a trial's network: float32, flat.
+
+        Raises:
+            NotFound: they are not kept: it has not completed, or is too large.
+        """
+        with answered():
+            found = self._collection.find_one({"_id": f"{sweep_id}/{number}"})
+        if found is None:
+            raise NotFound(f"the model of trial {number} is not kept")
+        return zlib.decompress(found["parameters"])
+
+    def kept(self, sweep_id: str) -> list[int]:
+        """The trials whose models are kept, by number."""
+        with answered():
+            found = self._collection.find({"sweep_id": sweep_id}, {"_id": 1})
+            return sorted(int(document["_id"].rpartition("/")[2]) for document in found)
