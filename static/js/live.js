@@ -131,6 +131,7 @@ const draw = {
     bar.value = done;
     stageBar(sweep);
     best(sweep.best);
+    confirmed(sweep.confirmed ?? [], progress);
     failure(sweep, ended);
     find("machine").textContent = sweep.machine ?? "";
     if (sweep.run_id !== null && sweep.run_id !== undefined) {
@@ -260,7 +261,7 @@ function stageBar(sweep) {
   for (const trial of state.trials.values()) {
     const share = ["COMPLETED", "PRUNED", "FAILED"].includes(trial.state) ? 1
       : trial.state === "RUNNING" && trial.steps ? Math.min(1, stepOf(trial) / trial.steps) : 0;
-    ended.set(trial.stage, (ended.get(trial.stage) ?? 0) + share);
+    if (!trial.confirms) ended.set(trial.stage, (ended.get(trial.stage) ?? 0) + share);
   }
   const current = currentStage();
   state.stages.forEach((stage, index) => {
@@ -279,7 +280,8 @@ function best(found) {
     find("best").replaceChildren();
     return;
   }
-  const rows = [["loss", loss(found.loss)], ["network", network(found.params)], ...parameters(found.params)];
+  const figures = Object.entries(state.trials.get(found.number)?.figures ?? {}).map(([name, value]) => [FIGURES[name] ?? name, figure(name, value)]);
+  const rows = [["loss", loss(found.loss)], ...figures, ["network", network(found.params)], ...parameters(found.params)];
   find("best").replaceChildren(...rows.filter(([, value]) => value).flatMap(([name, value]) => [element("dt", {}, capital(name)), element("dd", {}, value)]));
 }
 
@@ -288,6 +290,35 @@ function shownState(sweep, ended) {
   if (sweep.state === "RUNNING" && sweep.pause_requested) return "pausing";
   if (sweep.state === "PAUSED" && !sweep.pause_requested) return "resuming";
   return sweep.state;
+}
+
+const FIGURES = { error: "error rate", mae: "mean absolute error", r2: "R²", rmse: "root mean squared error", loss: "loss" };
+
+// A figure as people read it: error rates in per cent.
+function figure(name, value) {
+  if (name === "error") return isNumber(value) ? `${(100 * value).toFixed(1)} %` : dash;
+  return loss(value);
+}
+
+// What the best configurations are worth on the test part.
+function confirmed(list, progress) {
+  const waiting = progress.to_confirm > 0 && list.length === 0;
+  find("confirmed-card").hidden = list.length === 0 && !waiting;
+  find("confirmed-wait").hidden = !waiting;
+  find("confirmed-wait").textContent = waiting ? `The best configurations are trained again from other seeds: ${count(progress.confirmed)} of ${count(progress.to_confirm)}.` : "";
+  find("confirmed").replaceChildren(...list.map((one) => {
+    const name = ["rmse", "error", "loss"].find((key) => one.figures[key]);
+    const spread = one.figures[name];
+    return element("tr", {},
+      element("td", { class: "num" }, String(one.trial)),
+      element("td", { class: "num" }, loss(one.loss)),
+      element("td", { class: "num" }, one.figures.loss ? loss(one.figures.loss.mean) : dash),
+      element("td", { class: "num" }, name ? `${figure(name, spread.mean)} ± ${figure(name, spread.std)}` : "every training failed"),
+      element("td", { class: "num" }, one.failed ? `${one.seeds} (${one.failed} failed)` : String(one.seeds)),
+    );
+  }));
+  const name = list.some((one) => one.figures.error) ? "error rate" : "RMSE";
+  find("confirmed-figure").textContent = `Test ${name}`;
 }
 
 function failure(sweep, ended) {
@@ -304,7 +335,7 @@ function failure(sweep, ended) {
 
 function finished() {
   return [...state.trials.values()]
-    .filter((trial) => isNumber(trial.loss) && trial.state !== "RUNNING")
+    .filter((trial) => isNumber(trial.loss) && trial.state !== "RUNNING" && !trial.confirms)
     .sort((a, b) => a.number - b.number);
 }
 
@@ -342,13 +373,13 @@ function trialRow(number) {
   row.className = isBest ? "is-best" : "";
   row.replaceChildren(
     element("td", { class: "num" }, String(number), isBest ? element("span", { class: "visually-hidden" }, " (best)") : null),
-    element("td", { class: "num" }, isNumber(trial.stage) ? String(trial.stage + 1) : dash),
+    element("td", { class: "num" }, trial.confirms ? element("span", { class: "unit", title: `Trains trial ${trial.confirms}'s configuration again from another seed` }, `as ${trial.confirms}`) : isNumber(trial.stage) ? String(trial.stage + 1) : dash),
     element("td", {}, badge(trial.state), trial.attempt > 1 ? element("span", { class: "unit" }, ` attempt ${trial.attempt}`) : null),
     element("td", { class: "mono" }, network(trial.params)),
     element("td", { class: error ? "wrap" : "" }, inShort(trial.params), error),
     element("td", { class: "num" }, running ? element("span", { class: "mini", "aria-hidden": "true" }, share) : null, trial.state === "COMPLETED" || step === 0 ? count(step || trial.steps) : `${count(step)} / ${count(trial.steps)}`),
     element("td", { class: "num" }, loss(trial.train_loss)),
-    element("td", { class: "num" }, loss(trial.val_loss)),
+    element("td", { class: "num" }, loss(trial.val_loss), isNumber(trial.figures?.error) ? element("span", { class: "unit" }, ` ${figure("error", trial.figures.error)} wrong`) : null),
     element("td", { class: "num" }, duration(trial.seconds)),
     element("td", { class: "num" }, (trial.worker ?? dash).replace("worker_", "")),
   );

@@ -59,6 +59,11 @@ function fill(stages) {
 document.querySelectorAll("[data-preset]").forEach((button) => {
   button.setAttribute("role", "button");
   const choose = (event) => {
+    const isRegressor = form.elements.nn_model.value === "Regressor";
+    if (!isRegressor || !(button.dataset.preset in presets)) {
+      if (event.type === "keydown") button.click();
+      return; // more than stages changes: the link opens the form anew
+    }
     event.preventDefault();
     fill(presets[button.dataset.preset]);
   };

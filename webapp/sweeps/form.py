@@ -24,6 +24,9 @@ PAIRS = {
     "nodes_per_layer": ("from", "to"),
     "batch_size": ("from", "to"),
     "learning_rate": ("from", "to"),
+    "rnn_layers": ("from", "to"),
+    "rnn_units": ("from", "to"),
+    "rnn_seq_length": ("from", "to"),
 }
 """Keys of two values side by side, with the word before each."""
 
@@ -32,7 +35,8 @@ MORE = frozenset(
         *("trainer", "hyperparam_opt", "file2distribute", "rnn_max_seq_length", "rnn_state_dim", "running_stage"),
         *("train_epoch", "opt_epoch", "train_tolerance", "opt_tolerance", "max_attempts", "num_gpus"),
         *("sync_replicas", "train_log_dir", "target_column", "load_data", "load_data_dir"),
-        *("add_noise", "add_cosine", "power_method"),
+        *("add_noise", "add_cosine", "power_method", "confirm", "confirm_seeds"),
+        *("rnn_layers", "rnn_units", "rnn_seq_length", "missing_hosts", "worker_deadline"),
     }
 )
 """Keys that few sweeps change: shown when their group's "More" is opened."""
@@ -40,12 +44,31 @@ MORE = frozenset(
 FIXED = frozenset({"running_stage", "trainer", "file2distribute"})
 """Keys that are shown and not typed."""
 
-PRESETS: Mapping[str, tuple[str, str, list[list[int]]]] = {
-    "laptop": ("Laptop", "The default: a first result in a minute or so", LAPTOP_STAGES),
-    "quick": ("Quick look", "Seconds: does it run at all?", [[200, 4], [200, 2]]),
-    "large": ("Large", "The full schedule, 2,250 trials", LARGE_STAGES),
+PRESETS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
+    "laptop": ("Laptop", "The default: nine trials, a result in seconds", {"opt_stages": LAPTOP_STAGES}),
+    "quick": ("Quick look", "Does it run at all?", {"opt_stages": [[200, 4], [200, 2]]}),
+    "large": ("Large", "The full schedule, 2,250 trials", {"opt_stages": LARGE_STAGES}),
+    "lstm": (
+        "Source code",
+        "An LSTM learns to tell languages apart, in minutes",
+        {
+            "nn_model": "Custom",
+            "dataset": "installed-sources",
+            "rnn_state_dim": [50],
+            "rnn_layers": [1, 2],
+            "rnn_units": [30, 60],
+            "rnn_seq_length": [40, 100],
+            "batch_size": [32, 100],
+            "learning_rate": [0.002, 0.01],
+            "log_scale": True,
+            "train_optimizer": ["Adam"],
+            "opt_stages": [[150, 8], [600, 2]],
+            "confirm": 1,
+            "confirm_seeds": 2,
+        },
+    ),
 }
-"""Sets of stages to start from: label, explanation, stages."""
+"""What to start from: label, explanation, and the values that differ from the defaults."""
 
 SPARE_ROWS = 2
 GROUP_TITLES = {
@@ -82,6 +105,7 @@ class Field:
     decimal: bool = False
     optional: bool = False
     fixed: bool = False
+    changed: bool = False
     problem: str = ""
 
     @property
@@ -104,8 +128,8 @@ class Group:
 
     @property
     def open(self) -> bool:
-        """Whether "More" is open: something in it is to be fixed."""
-        return any(field.problem for field in self.more)
+        """Whether "More" is open: something in it is to be fixed, or is not as it was."""
+        return any(field.problem or field.changed for field in self.more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +143,8 @@ class FormPage:
 
     @property
     def preset_stages(self) -> dict[str, list[list[int]]]:
-        return {name: stages for name, (_, _, stages) in self.presets.items()}
+        """The presets that change the stages alone: the page fills them in by itself."""
+        return {name: values["opt_stages"] for name, (_, _, values) in self.presets.items() if len(values) == 1}
 
 
 def page(
@@ -133,9 +158,10 @@ def page(
     for problem in problems:
         wrong.setdefault(problem.key.split(".")[0], problem.message)
     by_group: dict[str, list[Field]] = {group: [] for group in GROUPS}
+    untouched = typed_from({})
     for key, info in SweepConfig.model_fields.items():
         by_group[_extra(info)["group"]].append(
-            _field(key, info, typed, wrong.get(key, ""), datasets if key == "dataset" else ())
+            _field(key, info, typed, untouched, wrong.get(key, ""), datasets if key == "dataset" else ())
         )
     groups = [
         Group(
@@ -212,7 +238,14 @@ def show(value: Any) -> str:
     return re.sub(r"e([+-])0+", r"e\1", str(value))
 
 
-def _field(key: str, info: FieldInfo, typed: MultiDict[str, str], problem: str, suggestions: Sequence[str]) -> Field:
+def _field(
+    key: str,
+    info: FieldInfo,
+    typed: MultiDict[str, str],
+    untouched: MultiDict[str, str],
+    problem: str,
+    suggestions: Sequence[str],
+) -> Field:
     kind = _kind(key, info)
     rows = [*_rows(key, typed), *([["", ""]] * SPARE_ROWS)] if kind == "stages" else []
     return Field(
@@ -232,8 +265,14 @@ def _field(key: str, info: FieldInfo, typed: MultiDict[str, str], problem: str, 
         decimal=float in _types(info.annotation),
         optional=_optional(info),
         fixed=key in FIXED,
+        changed=_of_key(key, typed) != _of_key(key, untouched),
         problem=problem,
     )
+
+
+def _of_key(key: str, typed: MultiDict[str, str]) -> dict[str, list[str]]:
+    """All that was typed for a key."""
+    return {name: typed.getlist(name) for name in typed if name == key or name.startswith(f"{key}.")}
 
 
 def _rows(key: str, typed: MultiDict[str, str]) -> list[list[str]]:

@@ -29,7 +29,7 @@ def new() -> ResponseReturnValue:
     source = request.args.get("from", "")
     values = sweeps.config_of(store(), source) if source else sweeps.defaults()
     if preset := form.PRESETS.get(request.args.get("preset", "")):
-        values["opt_stages"] = preset[2]
+        values = {**values, **preset[2]}
     if dataset := request.args.get("dataset", ""):
         values |= datasets.values_for(store(), dataset)
     page = form.page(form.typed_from(values), copied_from=source, datasets=datasets.names(store()))
