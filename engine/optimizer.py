@@ -56,6 +56,7 @@ class Optimizer:
         on_result: called with each trial that has ended, the best loss before it, and how many have completed.
         models: the folder that keeps the parameters of every completed trial.
         dimensions: inputs and outputs of the networks; what the configuration says where it is not given.
+        on_stage: called with the number of each stage that has ended, from 0, and its best trial.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Optimizer:
         on_result: Callable[[Trial, float, int], None] = lambda trial, best, completed: None,
         models: Path | None = None,
         dimensions: tuple[int, int] | None = None,
+        on_stage: Callable[[int, Trial], None] = lambda index, best: None,
     ) -> None:
         if config.seed is None:
             raise ValueError("a sweep needs a seed before it runs")
@@ -81,6 +83,7 @@ class Optimizer:
         self._clock = clock
         self._on_result = on_result
         self._models = models
+        self._on_stage = on_stage
         self._dimensions = dimensions or (config.nn_dimensions[0], config.nn_dimensions[1])
         self._trials = {trial.number: trial for trial in known}
         self._ended_stages = set(ended_stages)
@@ -116,6 +119,7 @@ class Optimizer:
             self._stages[-1].update(best=best.number, ended=len(trials))
             self._recorder.set(stages=[dict(stage) for stage in self._stages])
             log.info("stage %d: best loss %.6g, trial %d: %s", index + 1, best.loss, best.number, describe(best))
+            self._on_stage(index, best)
             space = narrow(space, best.params, user, tied=self._config.tied)
         self._confirm()
         assert self._best is not None  # noqa: S101 - the last stage had a best

@@ -62,6 +62,7 @@ class Recorder:
         self._progress: dict[str, Document] = {}
         self._lines: list[Document] = []
         self._models: dict[int, Path] = {}
+        self._report: Document | None = None
         self._drafts: list[Document] = []
         self._writing: list[Document] = []
         self._again = False
@@ -125,6 +126,11 @@ class Recorder:
         """A trial's network is to be kept: its parameters lie in *path*."""
         with self._lock:
             self._models[number] = path
+
+    def report(self, document: Document) -> None:
+        """The sweep's report, in place of the one before."""
+        with self._lock:
+            self._report = document
 
     def recorded(self, trial: Trial) -> None:
         """A trial that ended under an earlier process, whose end the database may not know."""
@@ -248,6 +254,7 @@ class Recorder:
                 if self._trials.get(number) is document:
                     del self._trials[number]
         self._flush_models()
+        self._flush_report()
         if fields:
             self._store.sweeps.update(self._id, self._fence, fields)
             with self._lock:
@@ -272,6 +279,22 @@ class Recorder:
                     log.warning("the model of trial %d is too large for the database; it stays in %s", number, path)
             with self._lock:
                 del self._models[number]
+
+    def _flush_report(self) -> None:
+        """A report that the database refuses is given up: a sweep does not end for it."""
+        with self._lock:
+            report = self._report
+        if report is None:
+            return
+        try:
+            self._store.reports.put(report)
+        except (StoreUnavailable, LeaseLost):
+            raise
+        except Exception as error:  # too large, say
+            log.warning("the report cannot be stored: %s", error)
+        with self._lock:
+            if self._report is report:
+                self._report = None
 
     def _flush_run(self, fields: Document, metrics: Mapping[str, Document]) -> None:
         run_id = self._sweep.get("run_id")

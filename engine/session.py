@@ -32,6 +32,7 @@ from engine.events import EventType
 from engine.observer import SweepObserver
 from engine.optimizer import Optimizer, SweepStopped
 from engine.recorder import Recorder, give_up
+from engine.report import Reporter
 from engine.settings import ROOT, Settings
 from engine.store import Store
 from engine.store.journal import Journal
@@ -210,8 +211,13 @@ def _optimize(
             recorder.restore_metrics(_metrics(known))
             _tell_again(store, recorder, stored, known)
         models = work_dir / "models"
-        optimizer = Optimizer(sweep_id, config, cluster, recorder, clock, known, ended, on_result, models, dimensions)
+        reporter = Reporter(store, recorder, data, models, len(config.stages))
+        optimizer = Optimizer(
+            sweep_id, config, cluster, recorder, clock, known, ended, on_result, models, dimensions,
+            reporter.stage_ended,
+        )  # fmt: skip
         best = optimizer.run()
+        reporter.ended(best, recorder.sweep.get("confirmed") or [])
         log.info("best loss %.6g, trial %d", best.loss, best.number)
         return best.loss
     finally:

@@ -15,6 +15,7 @@ from engine.store.datasets import Datasets
 from engine.store.events import Events
 from engine.store.machines import Machines
 from engine.store.models import Models
+from engine.store.reports import Reports
 from engine.store.runs import Runs
 from engine.store.servers import Servers
 from engine.store.sweeps import Sweeps
@@ -51,6 +52,7 @@ class Store:
         self.users = Users(database)
         self.runs = Runs(database)
         self.models = Models(database)
+        self.reports = Reports(database)
         self.servers = Servers(database)
         self.datasets = Datasets(database)
 

@@ -64,6 +64,11 @@ class Models:
             raise NotFound(f"the model of trial {number} is not kept")
         return zlib.decompress(found["parameters"])
 
+    def has(self, sweep_id: str, number: int) -> bool:
+        """Whether the model of a trial is kept."""
+        with answered():
+            return self._collection.find_one({"_id": f"{sweep_id}/{number}"}, {"_id": 1}) is not None
+
     def kept(self, sweep_id: str) -> list[int]:
         """The trials whose models are kept, by number."""
         with answered():
