@@ -2,3 +2,7 @@
 
 The web application shares nothing with it but the database.
 """
+
+import warnings
+
+warnings.filterwarnings("ignore", message="pkg_resources is deprecated as an API")  # Sacred's, at its import

@@ -152,6 +152,16 @@ class SweepConfig(BaseModel):
     test_fraction: float = _key(
         0.2, "data", "Test part", "Kept aside; neither training nor the search sees it.", "of all rows", gt=0, lt=1
     )
+    folds: int = _key(
+        0,
+        "data",
+        "Cross-validation",
+        "For small tables: every trial is trained so many times, each time judged on another part of the rows, and its "
+        "loss is the mean. 0: one validation part.",
+        "folds",
+        ge=0,
+        le=20,
+    )
     objective: Literal["val_loss", "train_loss"] = _key(
         "val_loss",
         "data",
@@ -275,7 +285,7 @@ class SweepConfig(BaseModel):
         "fewer: train with the workers that answer; the others join when they do. wait: begin nothing until all "
         "answer. Parameter servers are always waited for when trials use them (async, sync).",
     )
-    worker_deadline: float = _key(
+    worker_deadline: int = _key(
         60,
         "cluster",
         "Worker deadline",
@@ -529,6 +539,10 @@ def _across(config: SweepConfig) -> list[Problem]:
                 "validation_fraction", "together with test_fraction at most 0.9, so that something is left to train on"
             )
         )
+    if config.folds == 1:
+        problems.append(Problem("folds", "1 is no cross-validation; choose 0, or at least 2"))
+    if config.folds > 1 and config.mode != "trials":
+        problems.append(Problem("folds", f"cross-validation needs parallelism: trials, and it is {config.mode}"))
     if config.nn_model == "Regressor" and config.nn_dimensions[1] != 1:
         problems.append(Problem("nn_dimensions", f"a regressor has 1 output node, got {config.nn_dimensions[1]}"))
     if (config.nodes_per_layer or config.hidden_layers)[1] > 10_000:

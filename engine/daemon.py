@@ -71,7 +71,7 @@ class Daemon:
             signal.signal(number, lambda *_: self._stopping.set())
         log.info("daemon on %s, %d slots", self._name, self._settings.sweep_slots)
         beaten = float("-inf")
-        answered = time.monotonic()
+        answered, silent = time.monotonic(), False
         while not self._stopping.is_set():
             try:
                 self._reap()
@@ -83,9 +83,12 @@ class Daemon:
                 self._keeper.look_after(self._store.servers, _now())
                 self._prune()
                 answered = time.monotonic()
+                silent = False
             except StoreUnavailable as error:
                 self._answering_since = time.monotonic()
-                log.warning("%s", error)
+                if not silent:
+                    log.warning("%s", error)
+                silent = True
                 self._reconnect()
                 if (
                     not (self._children or self._keeper.keeps)

@@ -131,7 +131,8 @@ class Optimizer:
         chosen = ranked(self._trials.values())[: config.confirm]
         if not chosen:
             return
-        log.info("confirming the best %d configurations, each from %d other seeds", len(chosen), config.confirm_seeds)
+        log.info("confirming: the best trials (%s) are trained again, each from %d other seeds",
+                 ", ".join(str(trial.number) for trial in chosen), config.confirm_seeds)  # fmt: skip
         number = 1 + max(trial.number for trial in self._trials.values() if trial.confirms is None)
         waiting: deque[Trial] = deque()
         for trial in [trial for trial in chosen for _ in range(config.confirm_seeds)]:
@@ -286,6 +287,7 @@ class Optimizer:
         if trial.started:
             trial.seconds = round((trial.finished - trial.started).total_seconds(), 3)
         self._recorder.ended(trial)
+        trial.curve, trial.figures = [], {}  # recorded; thousands of them need not stay in memory
         if trial.confirms is not None:
             return
         best = self._best.loss if self._best and self._best.loss is not None else math.inf

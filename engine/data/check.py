@@ -97,6 +97,10 @@ def _mismatches(config: SweepConfig, data: Data) -> list[Problem]:
         message = f"a {config.nn_model} learns from numbers, and the data set {config.dataset!r} holds texts; {fix}"
         return [Problem("nn_model", message)]
     problems = []
+    if config.folds > 1 and data.kind == "texts":
+        problems.append(Problem("folds", f"cross-validation is for tables, and {config.dataset!r} holds texts"))
+    if config.folds > 1 and data.rows and data.rows * (1 - config.test_fraction) / config.folds < 2:
+        problems.append(Problem("folds", f"leaves fewer than 2 of {data.rows} rows in a fold; choose fewer folds"))
     if data.kind == "table" and config.nn_dimensions[0] != data.features:
         fix = f"set it to [{data.features}, 1]"
         if not config.load_data and config.dataset == "synthetic":

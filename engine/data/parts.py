@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from engine.data.uploads import open_table, read_keywords, read_texts
 from engine.errors import DataError
 
 SPLIT_SEED = 42
+FOLDED = ("x_train", "y_train", "x_val", "y_val")
+"""What differs from fold to fold."""
 
 Array = NDArray[np.float32]
 Fetch = Callable[[str], tuple[Path, Mapping[str, Any]]]
@@ -47,6 +49,13 @@ class Parts:
     target_scale: float
     columns: tuple[str, ...] = ()
     target_name: str = "y"
+    others: tuple[Parts, ...] = ()
+    """The other folds of a cross-validation."""
+
+    @property
+    def folds(self) -> tuple[Parts, ...]:
+        """All folds; without cross-validation this alone."""
+        return (self, *self.others)
 
     def part(self, name: str) -> tuple[Array, Array]:
         """Features and targets of the part "train", "val" or "test"."""
@@ -54,17 +63,37 @@ class Parts:
 
     def save(self, path: Path) -> None:
         """Write all parts to *path*, an .npz file."""
-        np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "others"}
+        for number, fold in enumerate(self.others, start=1):
+            own |= {f"{name}_{number}": getattr(fold, name) for name in FOLDED}
+        np.savez(path, **own)
 
     @staticmethod
     def read(stored: Mapping[str, Any]) -> Parts:
         """What `save` wrote, from the opened file."""
-        values = {field.name: stored[field.name] for field in fields(Parts)}
+        values = {field.name: stored[field.name] for field in fields(Parts) if field.name != "others"}
         for name in ("target_mean", "target_scale"):
             values[name] = float(values[name])
         values["columns"] = tuple(str(name) for name in values["columns"])
         values["target_name"] = str(values["target_name"])
-        return Parts(**values)
+        first = Parts(**values)
+        others: list[Parts] = []
+        while f"x_train_{len(others) + 1}" in stored:
+            number = len(others) + 1
+            others.append(replace(first, **{name: stored[f"{name}_{number}"] for name in FOLDED}))
+        return replace(first, others=tuple(others))
+
+    def linear_baseline(self) -> dict[str, float]:
+        """What least squares on the training part is worth on the test part, in the target's units: rmse, mae, r2."""
+        ones = np.ones((len(self.x_train), 1))
+        weights, *_ = np.linalg.lstsq(np.hstack([self.x_train, ones]), self.y_train[:, 0], rcond=None)
+        errors = self.x_test @ weights[:-1] + weights[-1] - self.y_test[:, 0]
+        loss, variance = float(np.mean(errors**2)), float(np.var(self.y_test))
+        return {
+            "rmse": math.sqrt(loss) * self.target_scale,
+            "mae": float(np.mean(np.abs(errors))) * self.target_scale,
+            "r2": 1 - loss / variance if variance else 0.0,
+        }
 
     def about(self) -> dict[str, Any]:
         """What it takes to use a network that was trained on this, as plain JSON."""
@@ -102,40 +131,31 @@ def prepare(config: SweepConfig, fetch: Fetch | None = None) -> Parts | Texts:
 
 
 def split(table: Table, config: SweepConfig) -> Parts:
-    """The parts of a table; real targets are standardised."""
-    from sklearn.model_selection import train_test_split
+    """The parts of a table; features, and real targets, are standardised by what the training part knows.
+
+    With cross-validation there is one training and one validation part for each fold, and the rows of all folds
+    standardise them, so that every network sees the same units.
+    """
+    from sklearn.model_selection import KFold, train_test_split
 
     real = config.load_data or config.dataset != "synthetic"
-    rows = len(table.features)
-    rest_x, test_x, rest_y, test_y = train_test_split(
-        table.features, table.target, test_size=math.ceil(rows * config.test_fraction), random_state=SPLIT_SEED
-    )
-    train_x, val_x, train_y, val_y = train_test_split(
-        rest_x, rest_y, test_size=math.ceil(rows * config.validation_fraction), random_state=SPLIT_SEED
-    )
-    mean, scale = _standard(train_x)
-    target_mean, target_scale = (float(part[0]) for part in _standard(train_y)) if real else (0.0, 1.0)
-
-    def features(part: Array) -> Array:
-        return ((part - mean) / scale).astype(np.float32)
-
-    def target(part: Array) -> Array:
-        return ((part - target_mean) / target_scale).astype(np.float32)
-
-    return Parts(
-        features(train_x),
-        target(train_y),
-        features(val_x),
-        target(val_y),
-        features(test_x),
-        target(test_y),
-        mean,
-        scale,
-        target_mean,
-        target_scale,
-        table.columns,
-        table.target_name,
-    )
+    rows = np.arange(len(table.features))
+    rest, test = train_test_split(rows, test_size=math.ceil(len(rows) * config.test_fraction), random_state=SPLIT_SEED)
+    if config.folds > 1:
+        folds = KFold(config.folds, shuffle=True, random_state=SPLIT_SEED).split(rest)
+        pairs = [(rest[train], rest[val]) for train, val in folds]
+        known = rest
+    else:
+        judging = math.ceil(len(rows) * config.validation_fraction)
+        train, val = train_test_split(rest, test_size=judging, random_state=SPLIT_SEED)
+        pairs, known = [(train, val)], train
+    mean, scale = _standard(table.features[known])
+    target_mean, target_scale = (float(part[0]) for part in _standard(table.target[known])) if real else (0.0, 1.0)
+    x = ((table.features - mean) / scale).astype(np.float32)
+    y = ((table.target - target_mean) / target_scale).astype(np.float32)
+    units = (mean, scale, target_mean, target_scale, table.columns, table.target_name)
+    made = [Parts(x[train], y[train], x[val], y[val], x[test], y[test], *units) for train, val in pairs]
+    return replace(made[0], others=tuple(made[1:]))
 
 
 def _texts(config: SweepConfig, fetch: Fetch | None) -> tuple[Iterable[TextFile], list[str]]:

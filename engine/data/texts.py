@@ -80,6 +80,11 @@ class Texts:
         """How many different numbers a token can have."""
         return FIRST + len(self.vocabulary)
 
+    @property
+    def folds(self) -> tuple[Texts, ...]:
+        """There is no cross-validation of texts."""
+        return (self,)
+
     def about(self) -> dict[str, Any]:
         """What it takes to use a network that was trained on this, as plain JSON."""
         return {"vocabulary": list(self.vocabulary), "classes": list(self.classes)}

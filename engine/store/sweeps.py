@@ -3,6 +3,7 @@
 A document: {_id, name, owner, state, config, seed, created, started, finished, restarts, released, run_id,
 error, lease: {machine, fence, until}, stages: [{index, steps, trials, space, best, ended}],
 processes: {name: process}, best: {number, stage, loss, params}, confirmed: [as engine.confirmation gives them],
+baseline: {rmse, mae, r2} of a linear regression on the test part,
 progress: {done, failed, total, steps_done, steps_total, stage, confirmed, to_confirm, seconds_left},
 stop_requested, pause_requested, cancel_requested: [trial numbers]}.
 The fence rises with every claim; a write that carries an older fence matches nothing.
@@ -257,6 +258,7 @@ def public(sweep: Mapping[str, Any]) -> Document:
         "progress": sweep.get("progress"),
         "best": sweep.get("best"),
         "confirmed": sweep.get("confirmed") or [],
+        "baseline": sweep.get("baseline"),
         "stop_requested": sweep.get("stop_requested", False),
         "pause_requested": sweep.get("pause_requested", False),
     }

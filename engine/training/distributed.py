@@ -61,7 +61,7 @@ class ClusterTrainer(Trainer):
         )
         self._strategy = tf.distribute.ParameterServerStrategy(resolver)
         self._update = tf.function(update.apply, autograph=False)
-        self._tables: Sequence[Table] | None = None
+        self._rows: Sequence[Table] | None = None
         self._shards: list[Shard] = []
         self._shard_size = 0
         self._traced: dict[tuple[Hashable, int], Any] = {}
@@ -70,9 +70,9 @@ class ClusterTrainer(Trainer):
     def parameters(self) -> NDArray[np.float32]:
         return np.concatenate([w.numpy() for w, _, _ in self._shards])[: self._used]
 
-    def _begin(self, network: Network, job: Job, rule: Rule, fixed: tuple[Any, ...]) -> _ClusterTrial:
-        if self._tables is None:
-            self._tables = network.tables(self._data, "train")
+    def _begin(self, network: Network, job: Job, rule: Rule, fixed: tuple[Any, ...], fold: int) -> _ClusterTrial:
+        if self._rows is None:
+            self._rows = network.tables(self._data, "train")
         flat = network.initial(job.seed)
         self._set(flat, rule)
         return _ClusterTrial(self, network, job.tolerance, (*fixed, np.int32(len(flat)), *network.arguments))
@@ -174,7 +174,7 @@ class ClusterTrainer(Trainer):
         index, parts = part
         width = self._shard_size * self._servers
         with tf.device(device):  # copies there, made once a call
-            tables = constants(self._tables or ())
+            tables = constants(self._rows or ())
             batch, used, *arguments = (tf.identity(value) for value in (batch, used, *arguments))
             key = random_key(seed)
 

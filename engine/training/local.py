@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.training import update
 from engine.training.convergence import SMOOTHING, STILL_STEPS
 from engine.training.job import Job
-from engine.training.network import NUMBER, RULE, VECTOR, WHOLE, Data, Graph, Network, constants, random_key
+from engine.training.network import NUMBER, RULE, VECTOR, WHOLE, Data, Graph, Network, random_key, specs_of
 from engine.training.trainer import Trainer
 from engine.training.update import Rule
 
@@ -22,7 +22,6 @@ class LocalTrainer(Trainer):
 
     def __init__(self, data: Data, device: str | None = None) -> None:
         super().__init__(data, device)
-        self._train: list[Graph] | None = None
         self._chunks: dict[Hashable, Any] = {}
         self._trial: _LocalTrial | None = None
 
@@ -33,25 +32,25 @@ class LocalTrainer(Trainer):
         assert self._trial is not None  # noqa: S101 - somebody has begun one
         return self._trial.state[0]
 
-    def _begin(self, network: Network, job: Job, rule: Rule, fixed: tuple[Any, ...]) -> _LocalTrial:
-        arguments = (*fixed, np.float32(job.tolerance), *network.arguments)
-        self._trial = _LocalTrial(self._chunk(network), network.initial(job.seed), rule, arguments, self._device)
+    def _begin(self, network: Network, job: Job, rule: Rule, fixed: tuple[Any, ...], fold: int) -> _LocalTrial:
+        tables = self._tables(network, fold, "train")
+        arguments = (*fixed, np.float32(job.tolerance), *network.arguments, *tables)
+        self._trial = _LocalTrial(
+            self._chunk(network, tables), network.initial(job.seed), rule, arguments, self._device
+        )
         return self._trial
 
-    def _chunk(self, network: Network) -> Any:
+    def _chunk(self, network: Network, tables: list[Graph]) -> Any:
         """The traced function of networks with this key:
 
-        (flat, m, v, smooth, still, step, stop, rule, batch, seed, tolerance, *arguments of the network)
+        (flat, m, v, smooth, still, step, stop, rule, batch, seed, tolerance, *arguments of the network, *tables)
         → (flat, m, v, smooth, still, step)
 
         *smooth* is the exponentially smoothed training loss (negative: not begun), *still* counts the steps in
         a row in which it changed by no more than *tolerance*; the chunk ends at STILL_STEPS of them.
         """
         if network.key not in self._chunks:
-            if self._train is None:
-                with tf.device(self._device):
-                    self._train = constants(network.tables(self._data, "train"))
-            self._chunks[network.key] = _trace(network, self._train)
+            self._chunks[network.key] = _trace(network, tables)
         return self._chunks[network.key]
 
 
@@ -78,15 +77,19 @@ class _LocalTrial:
 def _trace(network: Network, tables: list[Graph]) -> Any:
     state = [VECTOR, VECTOR, VECTOR, NUMBER, WHOLE, WHOLE]
 
-    @tf.function(autograph=False, input_signature=[*state, WHOLE, RULE, WHOLE, WHOLE, NUMBER, *network.specs])
+    given = [*state, WHOLE, RULE, WHOLE, WHOLE, NUMBER, *network.specs, *specs_of(tables)]
+    own = len(network.arguments)
+
+    @tf.function(autograph=False, input_signature=given)
     def chunk(  # type: ignore[no-untyped-def]
-        flat, m, v, smooth, still, first, stop, rule, batch, seed, tolerance, *arguments
+        flat, m, v, smooth, still, first, stop, rule, batch, seed, tolerance, *others
     ):
+        arguments, rows = others[:own], others[own:]
         key = random_key(seed)
         rates = update.rates(rule, first, stop)
 
         def body(step, flat, m, v, smooth, still):  # type: ignore[no-untyped-def]
-            loss, slope = network.gradient(flat, arguments, network.rows(tables, batch, key, step, arguments))
+            loss, slope = network.gradient(flat, arguments, network.rows(rows, batch, key, step, arguments))
             flat, m, v = update.apply(rule, tf.gather(rates, step - first), flat, m, v, slope)
             smoother = tf.where(smooth < 0, loss, smooth + SMOOTHING * (loss - smooth))
             still = tf.where(tf.abs(smoother - smooth) <= tolerance, still + 1, 0)

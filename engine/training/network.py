@@ -65,6 +65,11 @@ def constants(tables: Sequence[Table]) -> list[Graph]:
     return [tf.constant(table) for table in tables]
 
 
+def specs_of(tables: Sequence[Graph]) -> list[tf.TensorSpec]:
+    """Shape and type of each table, whatever its number of rows."""
+    return [tf.TensorSpec([None, *table.shape[1:]], table.dtype) for table in tables]
+
+
 def random_key(seed: Graph) -> Graph:
     """The key of a trial's mini-batches."""
     return tf.reshape(tf.cast(seed, tf.uint64), [1])

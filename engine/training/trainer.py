@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from engine.training.job import Job, Progress
 from engine.training.models import network_of
-from engine.training.network import VECTOR, Data, Graph, Network, constants
+from engine.training.network import VECTOR, Data, Graph, Network, constants, specs_of
 from engine.training.pace import Pace
 from engine.training.update import RULES, Rule
 
@@ -43,10 +44,27 @@ class Trainer:
         self._device = device
         self._measures: dict[tuple[Hashable, str], Any] = {}
         self._costs: dict[Hashable, float] = {}
-        self._parts: dict[str, list[Graph]] = {}
+        self._parts: dict[tuple[int, str], list[Graph]] = {}
 
     def train(self, job: Job) -> Iterator[Progress]:
-        """Train *job*, reporting after every chunk of steps; stop by not asking for more."""
+        """Train *job*, reporting after every chunk of steps; stop by not asking for more.
+
+        With cross-validation it is trained on one fold after the other; what is reported are means over the folds, and
+        of its steps as many as if there were one fold.
+        """
+        folds = len(self._data.folds)
+        ended: list[Progress] = []
+        for fold in range(folds):
+            for progress in self._train_fold(job, fold):
+                if progress.done:
+                    ended.append(progress)
+                so_far = [*ended, *([] if progress.done else [progress])]
+                done = len(ended) == folds
+                step = (fold * job.steps + progress.step) // folds
+                yield mean_of(so_far, job.steps if done and folds > 1 else step, done)
+
+    def _train_fold(self, job: Job, fold: int) -> Iterator[Progress]:
+        """Train *job* on one fold."""
         network = network_of(job)
         rule = RULES[str(job.params["train_optimizer"])]
         fixed = (
@@ -54,7 +72,7 @@ class Trainer:
             np.int32(job.params["batch_size"]),
             np.int32(job.seed),
         )
-        begun = self._begin(network, job, rule, fixed)
+        begun = self._begin(network, job, rule, fixed, fold)
         pace = Pace()
         step, measured = 0, float("-inf")
         while True:
@@ -68,14 +86,13 @@ class Trainer:
             cost = self._costs.get(network.key, 0.0)
             if done or time.monotonic() - measured > cost / MEASURING:
                 now = time.monotonic()
-                figures = {
-                    name: value for name, value in self._measure(network, "val").items() if isinstance(value, float)
-                }
+                found = self._measure(network, fold, "val")
+                figures = {name: value for name, value in found.items() if isinstance(value, float)}
                 val = figures.pop("loss")
                 measured = time.monotonic()
                 is_first = network.key not in self._costs  # most of the first's time is tracing
                 self._costs[network.key] = 0.0 if is_first else measured - now
-            test = self._measure(network, "test") if done and job.test else None
+            test = self._measure(network, fold, "test") if done and job.test else None
             yield Progress(step, train * self._data.target_scale**2, val, done, figures, test)
             if done:
                 return
@@ -84,31 +101,59 @@ class Trainer:
         """The parameters of the trial in training, or last trained, as they are; flat."""
         raise NotImplementedError
 
-    def _begin(self, network: Network, job: Job, rule: Rule, fixed: tuple[Any, ...]) -> Begun:
-        """Start a trial; *fixed* is (rule, batch, seed), as arguments of traced functions."""
+    def _begin(self, network: Network, job: Job, rule: Rule, fixed: tuple[Any, ...], fold: int) -> Begun:
+        """Start a trial on a fold; *fixed* is (rule, batch, seed), as arguments of traced functions."""
         raise NotImplementedError
 
     def _current(self) -> Any:
         """The parameters as a traced function takes them."""
         return self.parameters()
 
-    def _measure(self, network: Network, part: str) -> dict[str, Any]:
+    def _tables(self, network: Network, fold: int, part: str) -> list[Graph]:
+        """A part of the data, where the network is."""
+        if (fold, part) not in self._parts:
+            with tf.device(self._device):
+                self._parts[fold, part] = constants(network.tables(self._data.folds[fold], part))
+        return self._parts[fold, part]
+
+    def _measure(self, network: Network, fold: int, part: str) -> dict[str, Any]:
         """The figures of a part of the data with the parameters as they are now, in the target's units; numbers, and
         lists of them."""
+        tables = self._tables(network, fold, part)
+        if (network.key, part) not in self._measures:
+            self._measures[network.key, part] = _measuring(network, len(network.arguments), tables)
         with tf.device(self._device):
-            measured = self._measuring(network, part)(self._current(), *network.arguments)
+            measured = self._measures[network.key, part](self._current(), *network.arguments, *tables)
         scale = self._data.target_scale
         return {name: (value.numpy() * scale ** UNITS.get(name, 0)).tolist() for name, value in measured.items()}
 
-    def _measuring(self, network: Network, part: str) -> Any:
-        if (network.key, part) not in self._measures:
-            if part not in self._parts:
-                self._parts[part] = constants(network.tables(self._data, part))
-            tables = self._parts[part]
 
-            @tf.function(autograph=False, input_signature=[VECTOR, *network.specs])
-            def measure(flat, *arguments):  # type: ignore[no-untyped-def]
-                return network.measure(flat, arguments, tables)
+def _measuring(network: Network, arguments: int, tables: list[Graph]) -> Any:
+    """The traced function (flat, *arguments, *tables) → figures."""
 
-            self._measures[network.key, part] = measure
-        return self._measures[network.key, part]
+    @tf.function(autograph=False, input_signature=[VECTOR, *network.specs, *specs_of(tables)])
+    def measure(flat, *given):  # type: ignore[no-untyped-def]
+        return network.measure(flat, given[:arguments], given[arguments:])
+
+    return measure
+
+
+def mean_of(folds: Sequence[Progress], step: int, done: bool) -> Progress:
+    """What the progress on several folds comes to; where a fold has not been measured, the others count."""
+    if len(folds) == 1:
+        return replace(folds[0], step=step, done=done)
+    measured = [fold for fold in folds if fold.val is not None]
+    return Progress(
+        step,
+        float(np.mean([fold.train for fold in folds])),
+        float(np.mean([fold.val for fold in measured])) if measured else None,
+        done,
+        {name: float(np.mean([fold.figures[name] for fold in measured])) for name in measured[0].figures}
+        if measured
+        else {},
+        _mean_test([fold.test for fold in folds if fold.test]) if done else None,
+    )
+
+
+def _mean_test(tests: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    return {name: np.mean([test[name] for test in tests], axis=0).tolist() for name in tests[0]} if tests else None

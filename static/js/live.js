@@ -131,9 +131,10 @@ const draw = {
     bar.value = done;
     stageBar(sweep);
     best(sweep.best);
-    confirmed(sweep.confirmed ?? [], progress);
+    confirmed(sweep.confirmed ?? [], progress, sweep.baseline);
     failure(sweep, ended);
     find("machine").textContent = sweep.machine ?? "";
+    find("connection").hidden = ended; // nothing more will come
     if (sweep.run_id !== null && sweep.run_id !== undefined) {
       find("run-link").hidden = false;
       find("run-link").href = `/history/${encodeURIComponent(sweep.run_id)}`;
@@ -301,11 +302,15 @@ function figure(name, value) {
 }
 
 // What the best configurations are worth on the test part.
-function confirmed(list, progress) {
+function confirmed(list, progress, baseline) {
   const waiting = progress.to_confirm > 0 && list.length === 0;
   find("confirmed-card").hidden = list.length === 0 && !waiting;
   find("confirmed-wait").hidden = !waiting;
   find("confirmed-wait").textContent = waiting ? `The best configurations are trained again from other seeds: ${count(progress.confirmed)} of ${count(progress.to_confirm)}.` : "";
+  const least = Math.min(...list.map((one) => one.figures.rmse?.mean ?? Infinity));
+  find("baseline").textContent = list.length && baseline && Number.isFinite(least)
+    ? `Plain linear regression on the same parts has a test RMSE of ${loss(baseline.rmse)}: ${least < baseline.rmse ? "the network is better" : "the network is not better"}.`
+    : "";
   find("confirmed").replaceChildren(...list.map((one) => {
     const name = ["rmse", "error", "loss"].find((key) => one.figures[key]);
     const spread = one.figures[name];
@@ -414,7 +419,10 @@ function process(item) {
 }
 
 function axisName(name) {
-  return { layers: "hidden layers", units_1: "nodes per layer", train_optimizer: "training optimizer" }[name] ?? name.replaceAll("_", " ");
+  const words = state.config.nn_model === "Regressor"
+    ? { layers: "hidden layers", units_1: "nodes per layer" }
+    : { layers: "layers", units_1: "units per layer" };
+  return { ...words, train_optimizer: "training optimizer" }[name] ?? name.replaceAll("_", " ");
 }
 
 function axis(item) {

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from engine.config import parse
-from engine.data import Parts, prepare
+from engine.data import Parts, load, prepare
 from engine.models.regressor import Architecture
 from engine.training.job import Job, Progress
 from engine.training.pace import Pace
@@ -188,3 +190,32 @@ def test_losses_of_real_data_are_in_the_targets_own_units() -> None:
     reports = list(LocalTrainer(data).train(job(300, inputs=10)))
     variance = float(np.var(data.y_val)) * data.target_scale**2
     assert 1000 < reports[-1].val < variance, "about 3,000 is what a good model reaches, of a variance of 5,900"
+
+
+def test_cross_validation_trains_on_every_fold_and_reports_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    from engine.training import trainer as loop
+    from engine.training.local import LocalTrainer
+
+    data = prepare(parse({"dataset": "diabetes", "nn_dimensions": [10, 1], "folds": 3}))
+    assert isinstance(data, Parts)
+    rows = [len(fold.x_val) for fold in data.folds]
+    assert sum(rows) == 442 - 89, "every row but the test part's judges once"
+    monkeypatch.setattr(loop, "Pace", FixedPace)
+    monkeypatch.setattr(loop, "MEASURING", float("inf"))
+    work = job(30, inputs=10)
+    alone = [list(LocalTrainer(replace(fold, others=())).train(work)) for fold in data.folds]
+    together = list(LocalTrainer(data).train(work))
+    assert [report.step for report in together] == [3, 6, 10, 13, 16, 20, 23, 26, 30]
+    assert [report.done for report in together] == [False] * 8 + [True]
+    assert together[-1].val == pytest.approx(np.mean([reports[-1].val for reports in alone]))
+    assert together[-1].figures["mae"] == pytest.approx(np.mean([reports[-1].figures["mae"] for reports in alone]))
+
+
+def test_the_folds_that_are_saved_are_loaded_again(tmp_path: Path) -> None:
+    data = prepare(parse({"dataset": "diabetes", "nn_dimensions": [10, 1], "folds": 4}))
+    data.save(tmp_path / "data.npz")
+    again = load(tmp_path / "data.npz")
+    assert isinstance(again, Parts)
+    assert len(again.folds) == 4
+    for fold, same in zip(data.folds, again.folds, strict=True):
+        np.testing.assert_array_equal(fold.y_val, same.y_val)

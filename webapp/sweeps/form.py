@@ -35,7 +35,7 @@ MORE = frozenset(
         *("trainer", "hyperparam_opt", "file2distribute", "rnn_max_seq_length", "rnn_state_dim", "running_stage"),
         *("train_epoch", "opt_epoch", "train_tolerance", "opt_tolerance", "max_attempts", "num_gpus"),
         *("sync_replicas", "train_log_dir", "target_column", "load_data", "load_data_dir"),
-        *("add_noise", "add_cosine", "power_method", "confirm", "confirm_seeds"),
+        *("add_noise", "add_cosine", "power_method", "confirm", "confirm_seeds", "folds"),
         *("rnn_layers", "rnn_units", "rnn_seq_length", "missing_hosts", "worker_deadline"),
     }
 )
@@ -219,17 +219,17 @@ def read(typed: MultiDict[str, str]) -> dict[str, Any]:
         elif kind == "choices":
             values[key] = typed.getlist(key)
         elif kind == "pair":
-            parts = [_text(typed, f"{key}.{place}") for place in (0, 1)]
+            parts = [_number(_text(typed, f"{key}.{place}")) for place in (0, 1)]
             if any(parts) or not _optional(info):
                 values[key] = parts
         elif kind == "stages":
-            values[key] = [row for row in _rows(key, typed) if any(row)]
+            values[key] = [[_number(text) for text in row] for row in _rows(key, typed) if any(row)]
         elif key == "tags":
             values[key] = text.split(",")
         elif key == "rnn_state_dim" and "," in text:
             values[key] = [part.strip() for part in text.split(",") if part.strip()]
         elif text or not _optional(info):
-            values[key] = text
+            values[key] = _number(text) if kind == "number" else text
     return values
 
 
@@ -285,6 +285,11 @@ def _rows(key: str, typed: MultiDict[str, str]) -> list[list[str]]:
 def _text(typed: MultiDict[str, str], name: str) -> str:
     """What was typed; no keyboard types a NUL, and no file name or database field may hold one."""
     return typed.get(name, "").replace("\0", "").strip()
+
+
+def _number(text: str) -> str:
+    """A number without the commas that part its thousands."""
+    return text.replace(",", "") if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", text) else text
 
 
 def _kind(key: str, info: FieldInfo) -> str:

@@ -118,3 +118,17 @@ def test_saved_parts_are_loaded_as_they_were(tmp_path: Any) -> None:
     np.testing.assert_array_equal(loaded.x_train, parts.x_train)
     np.testing.assert_array_equal(loaded.y_test, parts.y_test)
     assert loaded.target_scale == pytest.approx(parts.target_scale)
+
+
+def test_the_linear_baseline_is_scikit_learns() -> None:
+    from sklearn.linear_model import LinearRegression
+    from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
+    data = prepare(parse({"dataset": "diabetes", "nn_dimensions": [10, 1]}))
+    model = LinearRegression().fit(data.x_train, data.y_train)
+    truth, predicted = data.y_test * data.target_scale, model.predict(data.x_test) * data.target_scale
+    assert data.linear_baseline() == pytest.approx({
+        "rmse": root_mean_squared_error(truth, predicted),
+        "mae": mean_absolute_error(truth, predicted),
+        "r2": r2_score(truth, predicted),
+    }, rel=1e-4)  # fmt: skip

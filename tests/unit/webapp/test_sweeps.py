@@ -14,6 +14,7 @@ from werkzeug.datastructures import MultiDict
 
 from engine.config import GROUPS, LARGE_STAGES, SweepConfig, parse
 from engine.domain import Trial, TrialState, Wishes
+from engine.errors import ConfigError
 from engine.events import EventType
 from engine.store import Store
 from engine.store.trials import to_document
@@ -242,3 +243,33 @@ def test_the_rows_of_old_trials_come_when_asked_for(
     assert [trial["number"] for trial in ada.get(f"{path}/trials?before=6").get_json()] == [3, 4, 5]
     assert ada.get(f"{path}/trials?before=x").get_json() == []
     assert ada.get("/sweeps/none/trials?before=6").status_code == 404
+
+
+def test_thousands_may_be_parted_by_commas() -> None:
+    typed = form.typed_from({})
+    typed["data_instances"], typed["batch_size.1"], typed["opt_stages.0.0"] = "12,000", "2,000", "1,000"
+    config = parse(form.read(typed))
+    assert (config.data_instances, config.batch_size[1], config.opt_stages[0][0]) == (12_000, 2000, 1000)
+    typed["data_instances"] = "1,00"
+    with pytest.raises(ConfigError, match="data_instances"):
+        parse(form.read(typed))
+
+
+def test_more_is_open_where_something_in_it_is_not_as_it_was() -> None:
+    def opened(**values: Any) -> set[str]:
+        return {group.key for group in form.page(form.typed_from(values)).groups if group.open}
+
+    assert opened() == set()
+    assert opened(max_attempts=5) == {"stages"}
+    assert opened(add_noise=True) == {"data"}
+
+
+@pytest.mark.parametrize("name", form.PRESETS)
+def test_a_preset_is_a_configuration_that_can_be_started(name: str, ada: FlaskClient, store: Store) -> None:
+    assert ada.get(f"/sweeps/new?preset={name}").status_code == 200
+    values = form.typed_from({**sweeps.defaults(), **form.PRESETS[name][2]})
+    values["csrf_token"] = token(ada, "/sweeps/new")
+    answer = ada.post("/sweeps/new", data=values)
+    assert answer.status_code == 303
+    config = store.sweeps.get(answer.headers["Location"].rpartition("/")[2])["config"]
+    assert config["opt_stages"] == form.PRESETS[name][2]["opt_stages"]
