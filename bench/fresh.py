@@ -42,9 +42,7 @@ def main(number: int, steps: int) -> None:
             os.environ.update(ENVIRONMENT)
             from engine.training.distributed import AsyncTrainer
 
-            for _ in AsyncTrainer(load(Path(folder) / "data.npz"), {**cluster, "chief": addresses[-1:]}).train(
-                job
-            ):
+            for _ in AsyncTrainer(load(Path(folder) / "data.npz"), {**cluster, "chief": addresses[-1:]}).train(job):
                 pass
     finally:
         for server in servers:

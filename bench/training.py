@@ -111,6 +111,25 @@ def keras_way(driver: str) -> Callable[[int, int], Measured]:
     return measure
 
 
+def classifier_steps(steps: int) -> str:
+    """Milliseconds a step of the LSTM classifier, beside Keras' on the same architecture, as Markdown."""
+    lines = ["| LSTM classifier, ms a step | batch 100 | batch 500 |", "|---|---|---|"]
+    ways = {"ours": "this engine", "embedding": "Keras, embedding of 50", "one-hot": "Keras, one-hot tokens"}
+    first: list[float] = []
+    for way, name in ways.items():
+        seconds = []
+        for batch, count in ((100, steps), (500, steps // 3)):
+            done = subprocess.run(
+                [sys.executable, "-m", "bench.sequence", way, str(batch), str(count)],
+                check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            )  # fmt: skip
+            seconds.append(float(done.stdout.split()[-1]))
+        first = first or seconds
+        cells = [f"{one * 1000:.0f} ({one / ours:.2f}×)" for one, ours in zip(seconds, first, strict=True)]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _cpu() -> float:
     """CPU seconds of this process and all that live below it."""
     total = 0.0
@@ -160,6 +179,7 @@ def main() -> None:
         results.append(measure())
         print(f"measured: {results[-1].way}", file=sys.stderr)
     print(table(results))
+    print(f"\n{classifier_steps(30)}")
 
 
 if __name__ == "__main__":

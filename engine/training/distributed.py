@@ -77,6 +77,11 @@ class ClusterTrainer(Trainer):
         self._set(flat, rule)
         return _ClusterTrial(self, network, job.tolerance, (*fixed, np.int32(len(flat)), *network.arguments))
 
+    def _forget(self, key: Hashable) -> None:
+        super()._forget(key)
+        for name in [name for name in self._traced if name[0] == key]:
+            del self._traced[name]
+
     def steps(self, network: Network, step: int, stop: int, fixed: tuple[Any, ...]) -> NDArray[np.float32]:
         """Do steps *step* to *stop*; returns their training losses."""
         return np.concatenate(self._do(list(self._calls(network, step, stop, fixed))))

@@ -14,6 +14,8 @@ from engine.space import Params
 class Job:
     """One trial to train: *steps* mini-batch steps of the network that *params* describe.
 
+    *model_class*: the user's own class instead of *model*, as `engine.models.custom.load_class` takes it; *length*: the
+    tokens of a text that it reads at once, where it has no axis for them.
     *keep*: the file that is to hold its parameters (.npy, flat) when it is done; empty: none. *test*: measure it on the
     test part at the end.
     """
@@ -30,6 +32,8 @@ class Job:
     model: str = "Regressor"
     keep: str = ""
     test: bool = False
+    model_class: str = ""
+    length: int = 0
 
     @property
     def architecture(self) -> Architecture:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,6 +35,14 @@ class Network(Protocol):
     @property
     def key(self) -> Hashable:
         """Networks with the same key share their traced functions."""
+
+    @property
+    def lasting(self) -> bool:
+        """Whether traced functions are kept for good: there are few keys. Else only those of the newest keys are."""
+
+    @property
+    def units(self) -> Mapping[str, int]:
+        """The power of the target's unit that a figure has, where it is not 0: real targets are standardised."""
 
     @property
     def arguments(self) -> tuple[NDArray[Any], ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +17,9 @@ from engine.training.network import VECTOR, Data, Graph, Rows, Table, sample
 
 class Regression:
     """A feed-forward network; its rows are (inputs and a 1 [batch, inputs + 1], target [batch])."""
+
+    lasting = True
+    units: ClassVar[Mapping[str, int]] = {"loss": 2, "mae": 1}
 
     def __init__(self, architecture: Architecture, weight_init: str) -> None:
         self._architecture = architecture

@@ -6,8 +6,8 @@ this is the first, with the gates in the order input, cell, forget, output.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tensorflow import raw_ops as raw
 
 from engine.data.texts import PADDING, Texts
-from engine.models.lstm import FORGET, Stack
+from engine.models.lstm import FORGET, GATES, Stack
 from engine.training.network import Data, Graph, Rows, Table, uniform
 
 WINDOWS = 4
@@ -26,6 +26,9 @@ ROWS = 250
 
 class LstmClassifier:
     """A stack of LSTM layers; its rows are (tokens [batch, length], class [batch])."""
+
+    lasting = True
+    units: ClassVar[Mapping[str, int]] = {}
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -46,24 +49,12 @@ class LstmClassifier:
         return self._stack.initial(seed)
 
     def tables(self, data: Data, part: str) -> list[Table]:
-        """(tokens, starts, lengths, labels) of `TextPart`, and the first file and number of files of each class."""
-        assert isinstance(data, Texts)  # noqa: S101 - `accept` sees to it
-        texts = data.part(part)
-        counts = np.bincount(texts.labels, minlength=len(data.classes)).astype(np.int32)
-        firsts = (np.cumsum(counts) - counts).astype(np.int32)
-        present = np.flatnonzero(counts)
-        return [texts.tokens, texts.starts, texts.lengths, texts.labels, firsts[present], counts[present]]
+        """As `text_tables`."""
+        return text_tables(data, part)
 
     def rows(self, tables: Sequence[Graph], batch: Graph, key: Graph, step: Graph, arguments: Sequence[Graph]) -> Rows:
-        """A class is drawn, then one of its files, then a window of it: so the classes are balanced."""
-        tokens, starts, lengths, labels, firsts, counts = tables
-        length = arguments[2]
-        drawn = [uniform(batch, key, step, stream) for stream in range(3)]
-        place = _scaled(drawn[0], tf.fill([batch], tf.shape(firsts)[0]))
-        file = tf.gather(firsts, place) + _scaled(drawn[1], tf.gather(counts, place))
-        spare = tf.maximum(tf.gather(lengths, file) - length, 0)
-        offset = _scaled(drawn[2], spare + 1)
-        return [_windows(tokens, starts, lengths, file, offset, length), tf.gather(labels, file)]
+        """Windows of files, as `draw` gives them."""
+        return draw(tables, batch, key, step, arguments[2])
 
     def gradient(self, flat: Graph, arguments: Sequence[Graph], rows: Rows, of: Graph = None) -> tuple[Graph, Graph]:
         with tf.GradientTape() as tape:
@@ -75,18 +66,14 @@ class LstmClassifier:
     def measure(self, flat: Graph, arguments: Sequence[Graph], tables: Sequence[Graph]) -> dict[str, Graph]:
         """Loss, error rate and confusion [true, predicted] of WINDOWS windows of each file, every class weighing the
         same."""
-        tokens, starts, lengths, labels, _, counts = tables
-        length = arguments[2]
+        starts, labels = tables[1], tables[3]
         total = tf.shape(starts)[0] * WINDOWS
-        weights = 1.0 / (tf.cast(tf.shape(counts)[0], tf.float32) * WINDOWS * tf.cast(counts, tf.float32))
-        weight_of = tf.repeat(weights, counts)
+        weight_of = weights(tables)
 
         def body(first: Graph, loss: Graph, confusion: Graph) -> tuple[Graph, Graph, Graph]:
             index = tf.range(first, tf.minimum(first + ROWS, total))
-            file = index // WINDOWS
-            spare = tf.maximum(tf.gather(lengths, file) - length, 0)
-            offset = spare * (index % WINDOWS) // (WINDOWS - 1)
-            scores = self.scores(flat, arguments, _windows(tokens, starts, lengths, file, offset, length))
+            windows, file = spread(tables, index, arguments[2])
+            scores = self.scores(flat, arguments, windows)
             truth, weight = tf.gather(labels, file), tf.gather(weight_of, file)
             found = tf.argmax(scores, axis=1, output_type=tf.int32)
             cell = tf.math.unsorted_segment_sum(weight, truth * self._classes + found, self._classes**2)
@@ -109,12 +96,7 @@ class LstmClassifier:
         kernel, recurrent, *others = [
             tf.reshape(piece, shape) for piece, shape in zip(pieces, tf.unstack(shapes, num=count), strict=True)
         ]
-        # The input kernel's rows stand in for the input, so that the layer itself must pass them on as they are.
-        hidden = _lstm(
-            tf.gather(kernel, tf.transpose(windows)),
-            tf.concat([tf.eye(tf.shape(kernel)[1]), recurrent], 0),
-            others[0],
-        )
+        hidden = _first_lstm(tf.gather(kernel, tf.transpose(windows)), recurrent, others[0])
         for matrix, biases in zip(others[1:-2:2], others[2:-2:2], strict=True):
             hidden = _lstm(hidden, matrix, biases)
         return tf.matmul(hidden[-1], others[-2]) + others[-1]
@@ -122,23 +104,52 @@ class LstmClassifier:
 
 def _lstm(inputs: Graph, kernel: Graph, biases: Graph) -> Graph:
     """One LSTM layer: [time, batch, units] of *inputs* [time, batch, width], *kernel* [width + units, 4 units]."""
-    units = tf.shape(kernel)[1] // 4
+    return _block(inputs, kernel, biases).h
+
+
+def _block(inputs: Graph, kernel: Graph, biases: Graph) -> Any:
+    """A layer's outputs with everything that its gradient needs."""
+    units = tf.shape(kernel)[1] // GATES
     zeros = tf.zeros([tf.shape(inputs)[1], units])
     unused = tf.zeros([units])
     return raw.BlockLSTM(
         seq_len_max=tf.cast(tf.shape(inputs)[0], tf.int64), x=inputs, cs_prev=zeros, h_prev=zeros, w=kernel,
         wci=unused, wcf=unused, wco=unused, b=biases[0], forget_bias=FORGET, cell_clip=-1.0, use_peephole=False,
-    ).h  # fmt: skip
+    )  # fmt: skip
 
 
-def _windows(tokens: Graph, starts: Graph, lengths: Graph, file: Graph, offset: Graph, length: Graph) -> Graph:
-    """Windows of *length* tokens of each *file* [batch] from *offset*; a shorter file is padded in front."""
-    missing = tf.maximum(length - tf.gather(lengths, file), 0)
-    position = tf.range(length)[tf.newaxis] - missing[:, tf.newaxis]
-    index = (tf.gather(starts, file) + offset)[:, tf.newaxis] + tf.maximum(position, 0)
-    return tf.where(position < 0, PADDING, tf.gather(tokens, index))
+@tf.custom_gradient
+def _first_lstm(gates: Graph, recurrent: Graph, biases: Graph) -> Any:
+    """The first LSTM layer, whose input kernel's rows *gates* [time, batch, 4 units] are its gates' inputs already.
 
+    The fused operation must be told to pass them on as they are, by an identity as its input kernel. Its own gradient
+    would then spend most of its time on that identity; this one does not know of it.
+    """
+    width = tf.shape(gates)[2]
+    kernel = tf.concat([tf.eye(width), recurrent], 0)
+    made = _block(gates, kernel, biases)
 
-def _scaled(drawn: Graph, limit: Graph) -> Graph:
-    """A whole number from 0 to *limit*, excluded, for each number *drawn* from [0, 1)."""
-    return tf.minimum(tf.cast(drawn * tf.cast(limit, tf.float32), tf.int32), limit - 1)
+    def gradient(slopes: Graph) -> tuple[Graph, Graph, Graph]:
+        length, batch = tf.shape(gates)[0], tf.shape(gates)[1]
+        zeros = tf.zeros([batch, width // GATES])
+        unused = tf.zeros([width // GATES])
+        no_input = tf.zeros([batch, width])
+
+        def body(time: Graph, h_slope: Graph, c_slope: Graph, gate_slopes: Graph) -> tuple[Graph, ...]:
+            before = tf.cond(time > 0, lambda: made.cs[time - 1], lambda: zeros)
+            found = raw.LSTMBlockCellGrad(
+                x=no_input, cs_prev=before, h_prev=zeros, w=kernel, wci=unused, wcf=unused, wco=unused, b=biases[0],
+                i=made.i[time], cs=made.cs[time], f=made.f[time], o=made.o[time], ci=made.ci[time], co=made.co[time],
+                cs_grad=c_slope, h_grad=slopes[time] + h_slope, use_peephole=False,
+            )  # fmt: skip
+            back = tf.matmul(found.dicfo, recurrent, transpose_b=True)
+            return time - 1, back, found.cs_prev_grad, gate_slopes.write(time, found.dicfo)
+
+        start = (length - 1, zeros, zeros, tf.TensorArray(tf.float32, size=length))
+        *_, gate_slopes = tf.while_loop(lambda time, *_: time >= 0, body, start, parallel_iterations=1)
+        every = gate_slopes.stack()
+        flat = tf.reshape(every, [-1, width])
+        earlier = tf.reshape(tf.concat([zeros[tf.newaxis], made.h[:-1]], 0), [-1, width // GATES])
+        return every, tf.matmul(earlier, flat, transpose_a=True), tf.reduce_sum(flat, 0, keepdims=True)
+
+    return made.h, gradient

@@ -20,8 +20,8 @@ from engine.training.update import RULES, Rule
 MEASURING = 0.05
 """The part of the time that measuring on the validation part may take, but for the first and last time."""
 
-UNITS = {"loss": 2, "mae": 1}
-"""The power of the target's unit that a figure has; 0 for others. Targets are standardised for training."""
+KEPT_KEYS = 8
+"""Keys of networks that do not last whose traced functions are kept."""
 
 
 class Begun(Protocol):
@@ -65,7 +65,9 @@ class Trainer:
 
     def _train_fold(self, job: Job, fold: int) -> Iterator[Progress]:
         """Train *job* on one fold."""
-        network = network_of(job)
+        network = network_of(job, self._data)
+        if not network.lasting:
+            self._make_room(network.key)
         rule = RULES[str(job.params["train_optimizer"])]
         fixed = (
             rule.vector(float(job.params["learning_rate"])),
@@ -93,7 +95,7 @@ class Trainer:
                 is_first = network.key not in self._costs  # most of the first's time is tracing
                 self._costs[network.key] = 0.0 if is_first else measured - now
             test = self._measure(network, fold, "test") if done and job.test else None
-            yield Progress(step, train * self._data.target_scale**2, val, done, figures, test)
+            yield Progress(step, train * self._data.target_scale ** network.units.get("loss", 0), val, done, figures, test)
             if done:
                 return
 
@@ -125,7 +127,7 @@ class Trainer:
         with tf.device(self._device):
             measured = self._measures[network.key, part](self._current(), *network.arguments, *tables)
         scale = self._data.target_scale
-        return {name: (value.numpy() * scale ** UNITS.get(name, 0)).tolist() for name, value in measured.items()}
+        return {name: (value.numpy() * scale ** network.units.get(name, 0)).tolist() for name, value in measured.items()}
 
 
 def _measuring(network: Network, arguments: int, tables: list[Graph]) -> Any:
