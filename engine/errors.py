@@ -5,6 +5,7 @@ NhopError
 ├── SettingsError      a setting of this installation is wrong
 ├── SpaceError         an axis or a search space cannot exist
 ├── DataError          a data set cannot be read or used
+├── ModelError         a user's own class cannot be used as a model
 ├── StateError         a sweep or trial cannot move from this state to that one
 ├── ClusterError       the TensorFlow processes cannot be started or kept
 ├── StoreError
@@ -53,6 +54,10 @@ class SpaceError(NhopError):
 
 class DataError(NhopError):
     """A data set cannot be read or used."""
+
+
+class ModelError(NhopError):
+    """A user's own class cannot be used as a model; the text says what it must do."""
 
 
 class StateError(NhopError):

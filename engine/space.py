@@ -20,6 +20,11 @@ LAYERS = "layers"
 SEQUENCE = "sequence_length"
 """The axis that holds the tokens that an LSTM reads at once."""
 
+KINDS = {"float": {"low", "high", "log"}, "int": {"low", "high"}, "categorical": {"choices"}}
+"""The kinds of axes, and what `axis_document` says of each."""
+
+BOUND = {"low": "lower", "high": "upper"}
+
 
 def units_axis(layer: int) -> str:
     """The name of the axis that holds the units of hidden layer *layer*, counted from 1."""
@@ -131,6 +136,68 @@ def axis_document(axis: Axis) -> dict[str, Any]:
     if isinstance(axis, Float):
         return {"kind": "float", "low": axis.low, "high": axis.high, "log": axis.log}
     return {"kind": "int", "low": axis.low, "high": axis.high}
+
+
+def axis_of(document: Mapping[str, Any]) -> Axis:
+    """The axis that `axis_document` wrote; its numbers may be texts, as they were typed.
+
+    Raises:
+        SpaceError: it describes none; in words.
+    """
+    kind = document.get("kind")
+    if kind not in KINDS:
+        raise SpaceError(f"the kind must be one of {', '.join(KINDS)}, got {str(kind)[:60]!r}")
+    if unknown := sorted(set(map(str, document)) - KINDS[kind] - {"kind"}):
+        raise SpaceError(f"an axis of kind {kind} has no {unknown[0][:60]!r}; it has {', '.join(sorted(KINDS[kind]))}")
+    if kind == "categorical":
+        choices = document.get("choices")
+        if not isinstance(choices, list | tuple) or not choices or not all(isinstance(one, str) for one in choices):
+            raise SpaceError("choose at least one" if choices in ([], ()) else "choices must be a list of texts")
+        return Categorical(tuple(dict.fromkeys(choices)))
+    if kind == "int":
+        return Int(*(_whole(document, name) for name in ("low", "high")))
+    low, high = (_real(document, name) for name in ("low", "high"))
+    return Float(low, high, log=document.get("log") in (True, "true"))
+
+
+def within(axis: Axis, own: Axis) -> str:
+    """What is wrong with *axis* as a part of *own*, in words; empty: nothing."""
+    if isinstance(own, Categorical):
+        if not isinstance(axis, Categorical):
+            return "it must be one of choices"
+        strangers = [choice for choice in axis.choices if choice not in own.choices]
+        return f"{strangers[0]!r} is none of {', '.join(own.choices)}" if strangers else ""
+    if isinstance(axis, Categorical) or isinstance(axis, Int) is not isinstance(own, Int):
+        return f"it must be of kind {axis_document(own)['kind']}"
+    if axis.low < own.low or axis.high > own.high:
+        return f"the bounds must lie within {own.low:g} and {own.high:g}, got {axis.low:g} and {axis.high:g}"
+    return ""
+
+
+def _given(document: Mapping[str, Any], name: str) -> Any:
+    value = document.get(name)
+    value = value.strip().replace("\u2212", "-") if isinstance(value, str) else value
+    if value is None or value == "" or isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise SpaceError(f"the {BOUND[name]} bound must be a number")
+    return value
+
+
+def _whole(document: Mapping[str, Any], name: str) -> int:
+    value = _given(document, name)
+    try:
+        if isinstance(value, float) and value != int(value):
+            raise ValueError
+        return int(value)
+    except (ValueError, OverflowError):
+        raise SpaceError(f"the {BOUND[name]} bound must be a whole number, got {str(value)[:60]!r}") from None
+
+
+def _real(document: Mapping[str, Any], name: str) -> float:
+    value = _given(document, name)
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        raise SpaceError(f"the {BOUND[name]} bound must be a number, got {str(value)[:60]!r}") from None
 
 
 def hidden_units(params: Mapping[str, Value]) -> list[int]:

@@ -20,6 +20,8 @@ MAY_IMPORT_TENSORFLOW = {
     "engine/training/regression.py",
     "engine/training/local.py",
     "engine/training/sequence.py",
+    "engine/training/custom.py",
+    "engine/training/windows.py",
     "engine/training/serving.py",
     "engine/training/trainer.py",
     "engine/export.py",

@@ -101,11 +101,8 @@ class CustomNetwork:
 
         def body(number: Graph, found: Graph) -> tuple[Graph, Graph]:
             first = number * at_once
-            stop = tf.minimum(first + at_once, total)
-            if self._texts:
-                x = spread(tables, tf.range(first, stop), self._length)[0]
-            else:
-                x = tables[0][first:stop]
+            index = tf.range(first, tf.minimum(first + at_once, total))
+            x = spread(tables, index, self._length)[0] if self._texts else tf.gather(tables[0], index)
             return number + 1, found.write(number, self._outputs(flat, x, None))
 
         gathered = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=[None, *self._output_shape])

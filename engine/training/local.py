@@ -40,6 +40,10 @@ class LocalTrainer(Trainer):
         )
         return self._trial
 
+    def _forget(self, key: Hashable) -> None:
+        super()._forget(key)
+        self._chunks.pop(key, None)
+
     def _chunk(self, network: Network, tables: list[Graph]) -> Any:
         """The traced function of networks with this key:
 

@@ -14,14 +14,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow import raw_ops as raw
 
-from engine.data.texts import PADDING, Texts
 from engine.models.lstm import FORGET, GATES, Stack
-from engine.training.network import Data, Graph, Rows, Table, uniform
-
-WINDOWS = 4
-"""Windows of each file that a part is measured on, evenly spread."""
-ROWS = 250
-"""Windows that are measured at once."""
+from engine.training.network import Data, Graph, Rows, Table
+from engine.training.windows import ROWS, WINDOWS, draw, spread, text_tables, weights
 
 
 class LstmClassifier:

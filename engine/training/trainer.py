@@ -45,6 +45,7 @@ class Trainer:
         self._measures: dict[tuple[Hashable, str], Any] = {}
         self._costs: dict[Hashable, float] = {}
         self._parts: dict[tuple[int, str], list[Graph]] = {}
+        self._passing: list[Hashable] = []
 
     def train(self, job: Job) -> Iterator[Progress]:
         """Train *job*, reporting after every chunk of steps; stop by not asking for more.
@@ -95,7 +96,8 @@ class Trainer:
                 is_first = network.key not in self._costs  # most of the first's time is tracing
                 self._costs[network.key] = 0.0 if is_first else measured - now
             test = self._measure(network, fold, "test") if done and job.test else None
-            yield Progress(step, train * self._data.target_scale ** network.units.get("loss", 0), val, done, figures, test)
+            scaled = train * self._data.target_scale ** network.units.get("loss", 0)
+            yield Progress(step, scaled, val, done, figures, test)
             if done:
                 return
 
@@ -118,6 +120,18 @@ class Trainer:
                 self._parts[fold, part] = constants(network.tables(self._data.folds[fold], part))
         return self._parts[fold, part]
 
+    def _make_room(self, key: Hashable) -> None:
+        """Let the traced functions go of the keys that were used longest ago: there may be one for each trial."""
+        self._passing = [*(other for other in self._passing if other != key), key]
+        while len(self._passing) > KEPT_KEYS:
+            self._forget(self._passing.pop(0))
+
+    def _forget(self, key: Hashable) -> None:
+        """Let the traced functions of a key go."""
+        for name in [name for name in self._measures if name[0] == key]:
+            del self._measures[name]
+        self._costs.pop(key, None)
+
     def _measure(self, network: Network, fold: int, part: str) -> dict[str, Any]:
         """The figures of a part of the data with the parameters as they are now, in the target's units; numbers, and
         lists of them."""
@@ -126,8 +140,8 @@ class Trainer:
             self._measures[network.key, part] = _measuring(network, len(network.arguments), tables)
         with tf.device(self._device):
             measured = self._measures[network.key, part](self._current(), *network.arguments, *tables)
-        scale = self._data.target_scale
-        return {name: (value.numpy() * scale ** network.units.get(name, 0)).tolist() for name, value in measured.items()}
+        scale, units = self._data.target_scale, network.units
+        return {name: (value.numpy() * scale ** units.get(name, 0)).tolist() for name, value in measured.items()}
 
 
 def _measuring(network: Network, arguments: int, tables: list[Graph]) -> Any:

@@ -1,4 +1,4 @@
-"""Windows of text files in a graph: as mini-batches of balanced classes, and evenly spread ones to measure a part on."""
+"""Windows of text files in a graph: mini-batches of balanced classes, and evenly spread ones to measure a part on."""
 
 from __future__ import annotations
 
