@@ -11,14 +11,16 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
-from engine.errors import ConfigError, Problem
-from engine.space import LAYERS, SEQUENCE, Axis, Categorical, Float, Int, SearchSpace, units_axis
+from engine.errors import ConfigError, Problem, SpaceError
+from engine.space import (
+    LAYERS, SEQUENCE, Axis, Categorical, Float, Int, SearchSpace, axis_document, axis_of, name_problem, units_axis,
+)  # fmt: skip
 
 OPTIMIZERS = ("Adam", "sgd", "Adagrad")
 ACTIVATIONS = ("relu", "tanh")
@@ -32,6 +34,14 @@ MAX_TRIALS = 1_000_000
 MAX_STEPS = 100_000_000
 MOST_NUMBERS = 100_000_000
 MOST_POWERS = 25
+MOST_AXES = 50
+
+MODEL_CLASS = re.compile(
+    r"((?P<module>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)|(?P<file>[a-z_][a-z0-9_]*\.py)(@(?P<version>[0-9a-f]{8,64}))?)"
+    r":(?P<name>[A-Za-z_]\w*)",
+    re.ASCII,
+)
+"""A user's own class: in a module that is installed, or in a file that was uploaded."""
 
 GROUPS: Mapping[str, str] = {
     "sweep": "What this sweep is called and how it is repeated.",
@@ -46,7 +56,7 @@ GROUPS: Mapping[str, str] = {
 
 def _key(default: Any, group: str, title: str, help: str, unit: str = "", **rules: Any) -> Any:
     extra: dict[str, Any] = {"group": group, "unit": unit}
-    if isinstance(default, list):
+    if isinstance(default, list | dict):
         rules["default_factory"] = lambda: copy.deepcopy(default)
     else:
         rules["default"] = default
@@ -55,6 +65,16 @@ def _key(default: Any, group: str, title: str, help: str, unit: str = "", **rule
 
 def _problem(message: str) -> PydanticCustomError:
     return PydanticCustomError("nhop", "{message}", {"message": message})
+
+
+def _axis(document: Any) -> dict[str, Any]:
+    """An axis of a class as plain JSON."""
+    if not isinstance(document, Mapping):
+        raise _problem("must be a mapping: kind, then low and high, or choices")
+    try:
+        return axis_document(axis_of(document))
+    except SpaceError as error:
+        raise _problem(str(error)) from None
 
 
 class SweepConfig(BaseModel):
@@ -83,7 +103,23 @@ class SweepConfig(BaseModel):
         "model",
         "Model",
         "Regressor is a feed-forward network that predicts one number from a table. Custom is a stacked LSTM that "
-        "finds the class of a text.",
+        "finds the class of a text, or a class of your own.",
+    )
+    model_class: str = _key(
+        "",
+        "model",
+        "Your own class",
+        "Goes with the model Custom: package.module:Class, or name.py:Class for a file that an administrator has "
+        "uploaded. Empty: the LSTM.",
+        max_length=200,
+    )
+    model_space: dict[str, Annotated[dict[str, Any], BeforeValidator(_axis)]] = _key(
+        {},
+        "model",
+        "Axes of the class",
+        "The hyper-parameters that the class adds to the search, within the bounds it gives. Empty: all of them, as "
+        "the class gives them.",
+        max_length=MOST_AXES,
     )
     nn_dimensions: list[int] = _key(
         [4, 1],
@@ -123,15 +159,18 @@ class SweepConfig(BaseModel):
         "synthetic",
         "data",
         "Data set",
-        "synthetic makes a regression problem; diabetes is scikit-learn's table of 442 patients, 10 features.",
+        "synthetic makes a regression problem; diabetes is scikit-learn's table of 442 patients, 10 features; "
+        "installed-sources is program text of several languages, for the classifier; or one that the page Data sets "
+        "lists.",
         max_length=200,
     )
-    load_data: bool = _key(False, "data", "Load my own data", "Read a CSV file instead of the data set above.")
+    load_data: bool = _key(False, "data", "Load my own data", "Read a file or folder instead of the data set above.")
     load_data_dir: str = _key(
         "data/source_code",
         "data",
         "Data file",
-        "Path of the CSV file on the machine that trains: a header line, numbers only.",
+        "Path on the machine that trains: of a CSV file with a header line, numbers only; for the classifier of a "
+        "folder with a folder of text files for each class, or with data_files/<class>/… and keywords.json.",
         max_length=1000,
     )
     target_column: str = _key(
@@ -347,6 +386,22 @@ class SweepConfig(BaseModel):
             raise _problem("give at least one size, each at least 1")
         return value
 
+    @field_validator("model_class")
+    @classmethod
+    def _class(cls, value: str) -> str:
+        value = value.strip()
+        if value and not MODEL_CLASS.fullmatch(value):
+            raise _problem(f"{value[:60]!r} is neither package.module:Class nor name.py:Class")
+        return value
+
+    @field_validator("model_space")
+    @classmethod
+    def _names(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            if problem := name_problem(name):
+                raise _problem(f"the axis {name[:60]!r} {problem}")
+        return value
+
     @field_validator("nn_dimensions")
     @classmethod
     def _dimensions(cls, value: list[int]) -> list[int]:
@@ -428,6 +483,8 @@ class SweepConfig(BaseModel):
             axes[LAYERS] = Int(*self.hidden_layers)
             nodes = self.nodes_per_layer or self.hidden_layers
             units = [Int(*nodes)] * self.hidden_layers[1]
+        elif self.model_class:
+            return SearchSpace(axes | {name: axis_of(document) for name, document in self.model_space.items()})
         else:
             sizes = self.rnn_state_dim if isinstance(self.rnn_state_dim, list) else [self.rnn_state_dim]
             layers = Int(*(self.rnn_layers or [len(sizes)] * 2))
@@ -482,7 +539,8 @@ def examine(values: Mapping[str, Any]) -> tuple[SweepConfig, list[Problem]]:
     except ValidationError as error:
         problems += _readable(error)
         wrong = {problem.key for problem in problems}
-        config = SweepConfig.model_validate({key: value for key, value in known.items() if key not in wrong})
+        wrong_keys = {key.partition(".")[0] for key in wrong}
+        config = SweepConfig.model_validate({key: value for key, value in known.items() if key not in wrong_keys})
     wrong = {problem.key for problem in problems}
     return config, problems + [problem for problem in _across(config) if problem.key not in wrong]
 
@@ -514,6 +572,8 @@ def _readable(error: ValidationError) -> list[Problem]:
     for item in error.errors():
         places = [part for part in item["loc"] if not (isinstance(part, str) and part in ("int", "list[int]"))]
         key = str(places[0])
+        if key == "model_space" and len(places) > 1:
+            key = f"{key}.{places[1]}"
         given = item.get("input")
         shown = "" if isinstance(given, list | dict) else f", got {str(given)[:60]!r}"
         message = WORDS.get(item["type"])
@@ -543,6 +603,10 @@ def _across(config: SweepConfig) -> list[Problem]:
         problems.append(Problem("folds", "1 is no cross-validation; choose 0, or at least 2"))
     if config.folds > 1 and config.mode != "trials":
         problems.append(Problem("folds", f"cross-validation needs parallelism: trials, and it is {config.mode}"))
+    if config.model_class and config.nn_model != "Custom":
+        problems.append(Problem("model_class", "goes with nn_model Custom; choose Custom, or leave it empty"))
+    if config.model_space and not config.model_class:
+        problems.append(Problem("model_space", "holds the axes of a class; name it in model_class"))
     if config.nn_model == "Regressor" and config.nn_dimensions[1] != 1:
         problems.append(Problem("nn_dimensions", f"a regressor has 1 output node, got {config.nn_dimensions[1]}"))
     if (config.nodes_per_layer or config.hidden_layers)[1] > 10_000:

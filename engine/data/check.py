@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.config import SweepConfig, examine
 from engine.data.tables import csv_shape
+from engine.data.texts import count_files
 from engine.errors import ConfigError, DataError, Problem
 
 DIABETES_SHAPE = (442, 10)
@@ -42,11 +44,8 @@ def look_up(config: SweepConfig, find: Find | None = None) -> Data:
     """
     if config.load_data:
         if config.nn_model == "Custom":
-            return Data("texts", 0, 0, config.dataset)
-        try:
-            return Data("table", *csv_shape(Path(config.load_data_dir), config.target_column), config.dataset)
-        except DataError as error:
-            raise ConfigError([Problem("load_data_dir", str(error))]) from None
+            return Data("texts", _count(Path(config.load_data_dir)), 0, config.dataset)
+        return Data("table", *_shape(Path(config.load_data_dir), config.target_column), config.dataset)
     if config.dataset == "diabetes":
         return Data("table", *DIABETES_SHAPE, config.dataset)
     if config.dataset == "synthetic":
@@ -62,6 +61,35 @@ def look_up(config: SweepConfig, find: Find | None = None) -> Data:
     if about["kind"] == "texts":
         return Data("texts", about["files"], 0, name)
     return Data("table", about["rows"], len(about["features"]), name)
+
+
+def _count(folder: Path) -> int:
+    """The text files of a folder.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    try:
+        return count_files(folder)
+    except DataError as error:
+        raise ConfigError([Problem("load_data_dir", str(error))]) from None
+
+
+def _shape(path: Path, target: str) -> tuple[int, int]:
+    """(rows, features) of a CSV file.
+
+    Raises:
+        ConfigError: it cannot be used, or has no such target column.
+    """
+    try:
+        return csv_shape(path, target)
+    except DataError as error:
+        key = "load_data_dir"
+        if target:
+            with suppress(DataError):
+                csv_shape(path)
+                key = "target_column"  # with another one all is well
+        raise ConfigError([Problem(key, str(error))]) from None
 
 
 def accept(values: Mapping[str, Any], find: Find | None = None) -> SweepConfig:

@@ -42,7 +42,7 @@ def installed_sources(seed: int) -> Iterator[TextFile]:
             folders[:] = sorted(name for name in folders if name not in ("__pycache__", "site-packages"))
             counts = dict.fromkeys(ENDINGS, 0)
             for name in sorted(names):
-                label = by_ending.get(os.path.splitext(name)[1].lower())
+                label = by_ending.get(Path(name).suffix.lower())
                 if label is None or counts[label] >= OF_FOLDER:
                     continue
                 path = Path(folder) / name

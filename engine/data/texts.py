@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -211,32 +212,46 @@ def read_folder(folder: Path) -> tuple[list[TextFile], list[str]]:
     Raises:
         DataError: there is no such folder, or it holds no class.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: is not a folder")
-    root = folder / "data_files" if (folder / "data_files").is_dir() else folder
     files: list[TextFile] = []
     try:
-        for place in sorted(root.iterdir()):
-            if place.is_dir() and not place.is_symlink() and not place.name.startswith("."):
-                files += _files_below(place, root)
+        for label, paths in _class_files(folder).items():
+            files += [TextFile(label, str(path.relative_to(folder)), _text_of(path)) for path in paths]
         keywords_path = folder / "keywords.json"
         keywords = read_keywords(keywords_path.read_text(encoding="utf-8")) if keywords_path.is_file() else []
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{folder}: cannot be read: {error}") from None
-    check_classes(Counter(file.label for file in files))
     return files, keywords
 
 
-def _files_below(place: Path, root: Path) -> list[TextFile]:
-    found: list[TextFile] = []
-    for path in sorted(place.rglob("*")):
-        if len(found) >= MOST_FILES:
-            break
-        if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
-            with path.open("rb") as file:
-                text = file.read(MOST_CHARACTERS).decode("latin-1")
-            found.append(TextFile(place.name, str(path.relative_to(root)), text))
+def count_files(folder: Path) -> int:
+    """How many text files a folder holds, as `read_folder` would read them.
+
+    Raises:
+        DataError: as `read_folder`.
+    """
+    try:
+        return sum(len(paths) for paths in _class_files(folder).values())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read: {error.strerror}") from None
+
+
+def _class_files(folder: Path) -> dict[str, list[Path]]:
+    """The files of each class, at most MOST_FILES of each."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: is not a folder")
+    root = folder / "data_files" if (folder / "data_files").is_dir() else folder
+    found: dict[str, list[Path]] = {}
+    for place in sorted(root.iterdir()):
+        if place.is_dir() and not place.is_symlink() and not place.name.startswith("."):
+            files = (path for path in sorted(place.rglob("*")) if path.is_file() and not path.is_symlink())
+            found[place.name] = list(islice((path for path in files if not path.name.startswith(".")), MOST_FILES))
+    check_classes({label: len(paths) for label, paths in found.items()})
     return found
+
+
+def _text_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(MOST_CHARACTERS).decode("latin-1")
 
 
 def read_keywords(text: str) -> list[str]:

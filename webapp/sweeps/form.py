@@ -70,6 +70,8 @@ PRESETS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
 }
 """What to start from: label, explanation, and the values that differ from the defaults."""
 
+KEYS = re.compile(r"\b(" + "|".join(key for key in SweepConfig.model_fields if "_" in key) + r")\b")
+"""The keys that cannot be taken for words."""
 SPARE_ROWS = 2
 GROUP_TITLES = {
     "sweep": "The sweep",
@@ -156,7 +158,7 @@ def page(
     """The form with what was *typed* in it, every problem at its field, and the names of the *datasets* there are."""
     wrong: dict[str, str] = {}
     for problem in problems:
-        wrong.setdefault(problem.key.split(".")[0], problem.message)
+        wrong.setdefault(problem.key.split(".")[0], in_titles(problem.message))
     by_group: dict[str, list[Field]] = {group: [] for group in GROUPS}
     untouched = typed_from({})
     for key, info in SweepConfig.model_fields.items():
@@ -290,6 +292,11 @@ def _text(typed: MultiDict[str, str], name: str) -> str:
 def _number(text: str) -> str:
     """A number without the commas that part its thousands."""
     return text.replace(",", "") if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", text) else text
+
+
+def in_titles(message: str) -> str:
+    """A message with the fields called what the form calls them: “Features” for data_features."""
+    return KEYS.sub(lambda found: f"“{SweepConfig.model_fields[found[0]].title}”", message)
 
 
 def _kind(key: str, info: FieldInfo) -> str:

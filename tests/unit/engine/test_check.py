@@ -146,3 +146,20 @@ def test_problems_of_the_configuration_and_of_the_data_are_reported_together() -
 
 def test_with_the_data_keys_wrong_nothing_is_compared_with_the_data() -> None:
     assert list(problems_of({"data_features": 0, "nn_dimensions": [9, 1]})) == ["data_features"]
+
+
+def test_a_target_that_is_no_column_is_the_targets_problem_and_a_broken_file_the_files(tmp_path: Path) -> None:
+    values = {"load_data": True, "load_data_dir": table(tmp_path, 4), "target_column": "price"}
+    assert "there is no column 'price'" in problems_of(values)["target_column"]
+    (tmp_path / "table.csv").write_text("a,b\n1,x\n")
+    assert set(problems_of({**values, "target_column": "a"})) == {"load_data_dir"}
+
+
+def test_a_folder_of_texts_is_looked_at_before_a_sweep_begins(tmp_path: Path) -> None:
+    values = {"nn_model": "Custom", "load_data": True, "load_data_dir": str(tmp_path)}
+    assert "found none" in problems_of(values)["load_data_dir"]
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        for number in range(12):
+            (tmp_path / label / f"{number}.txt").write_text("x")
+    assert accept(values).load_data_dir == str(tmp_path)

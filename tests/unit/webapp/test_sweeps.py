@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Callable
@@ -273,3 +274,10 @@ def test_a_preset_is_a_configuration_that_can_be_started(name: str, ada: FlaskCl
     assert answer.status_code == 303
     config = store.sweeps.get(answer.headers["Location"].rpartition("/")[2])["config"]
     assert config["opt_stages"] == form.PRESETS[name][2]["opt_stages"]
+
+
+def test_a_message_calls_the_fields_what_the_form_calls_them(ada: FlaskClient) -> None:
+    answer = ada.post("/sweeps/new", data=typed(ada, nn_dimensions__0="7"))
+    text = html.unescape(answer.get_data(as_text=True))
+    assert "or “Features” to 7" in text
+    assert "data_features to 7" not in text
