@@ -37,6 +37,8 @@ MOST_FILES = 60
 BATCH = 125
 """Windows whose scores are computed at once."""
 DIGITS = 6
+BUILT_IN = ("Regressor", "Custom")
+"""The models that are known here: of any other only the best trials are told."""
 
 Document = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -60,6 +62,7 @@ class Reporter:
         self._models = models
         self._points = min(MOST_POINTS, max(1, POINTS_OF_ALL // (stages + 1)))
         self._id: str = recorder.sweep["_id"]
+        self._model: str = recorder.sweep["config"]["nn_model"]
         self._stages: dict[int, Document] = {}
         with _harmless("what earlier processes of the sweep reported"):
             known = store.reports.get(self._id)
@@ -80,7 +83,9 @@ class Reporter:
             self._keep({**final, "test": tested} if tested else final)
 
     def _report(self, trial: Trial, parts: Sequence[str]) -> Document:
-        flat, data = self._parameters(trial.number), self._data
+        if self._model not in BUILT_IN:
+            return {"trial": trial.number}
+        flat, data = self._parameters(trial.number), self._data.folds[-1]  # the last fold's network is the one kept
         if isinstance(data, Parts):
             return {"trial": trial.number, **regression(data, trial.params, flat, parts, self._points)}
         judged = [name for name in parts if name != "train"]
@@ -96,11 +101,12 @@ class Reporter:
     def _keep(self, final: Document | None) -> None:
         data, fence = self._data, self._recorder.sweep["lease"]["fence"]
         if isinstance(data, Parts):
-            about = {"model": "Regressor", "columns": list(data.columns[:1]), "target": data.target_name, "classes": []}
+            about = {"columns": list(data.columns[:1]), "target": data.target_name, "classes": []}
         else:
-            about = {"model": "Custom", "columns": [], "target": "class", "classes": list(data.classes)}
+            about = {"columns": [], "target": "class", "classes": list(data.classes)}
         stages = [self._stages[index] for index in sorted(self._stages)]
-        self._recorder.report({"_id": self._id, "fence": fence, **about, "stages": stages, "final": final})
+        report: Document = {"_id": self._id, "fence": fence, "model": self._model, **about, "folds": len(data.folds)}
+        self._recorder.report({**report, "stages": stages, "final": final})
 
 
 def regression(

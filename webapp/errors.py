@@ -25,6 +25,14 @@ class AccountError(NhopError):
     """An account cannot be made or used; the text says why."""
 
 
+class HelperError(NhopError):
+    """A program that works for the web process did not do it; the text says what, and what to do."""
+
+
+class Busy(HelperError):
+    """As many of these programs run as may."""
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorPage:
     """What templates/errors/error.html shows."""
@@ -43,6 +51,8 @@ ENGINE: dict[type[NhopError], tuple[int, str]] = {
     DataError: (400, "The data cannot be used"),
     AccountError: (400, "The account cannot be used"),
     Forbidden: (403, "Not for this account"),
+    Busy: (429, "Busy"),
+    HelperError: (503, "That did not work"),
     StoreError: (502, "The database refused the request"),
 }
 """Engine error → status and title; the first class that matches decides."""

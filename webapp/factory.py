@@ -17,9 +17,11 @@ from webapp.datasets.views import blueprint as datasets
 from webapp.extensions import SETTINGS, STORE, bootstrap, csrf, login_manager, socketio
 from webapp.filters import register as register_filters
 from webapp.history.views import blueprint as history
+from webapp.models.views import blueprint as models
 from webapp.monitor.views import blueprint as monitor
 from webapp.realtime import sockets
 from webapp.realtime.relay import Relay
+from webapp.reports.views import blueprint as reports
 from webapp.sweeps.views import blueprint as sweeps
 
 LARGEST_REQUEST = 2 * 2**20
@@ -55,7 +57,7 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
     bootstrap.init_app(app)
     login_manager.init_app(app, add_context_processor=False)  # pages have `viewer`, which asks the store only once
     socketio.init_app(app, async_mode=async_mode, serve_client=False, manage_session=False, transports=["websocket"])
-    for blueprint in (auth, sweeps, datasets, monitor, history, health.blueprint):
+    for blueprint in (auth, sweeps, datasets, monitor, reports, models, history, health.blueprint):
         app.register_blueprint(blueprint)
     csrf.init_app(app)  # after the gate of `auth`, so that nobody without an account makes it read a large request
     errors.register(app)
@@ -79,7 +81,7 @@ def secret_key(data_dir: Path) -> bytes:
 
 def _headers(response: Response) -> Response:
     """The headers that keep a browser from doing more than these pages need."""
-    response.headers["Content-Security-Policy"] = POLICY
+    response.headers.setdefault("Content-Security-Policy", POLICY)  # a downloaded report has one of its own
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["X-Frame-Options"] = "DENY"
     response.headers["Referrer-Policy"] = "same-origin"

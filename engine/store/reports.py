@@ -1,6 +1,6 @@
 """The reports of sweeps: what the best trial of each stage, and of all, predicts.
 
-A document: {_id: sweep_id, fence, model, columns, target, classes, stages: [as engine.report gives them],
+A document: {_id: sweep_id, fence, model, columns, target, classes, folds, stages: [as engine.report gives them],
 final: one of the best trial of all, or null}.
 """
 

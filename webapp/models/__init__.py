@@ -1,0 +1,1 @@
+"""Models of trials: downloading them, trying them."""
