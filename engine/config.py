@@ -19,7 +19,17 @@ from pydantic_core import PydanticCustomError
 
 from engine.errors import ConfigError, Problem, SpaceError
 from engine.space import (
-    LAYERS, SEQUENCE, Axis, Categorical, Float, Int, SearchSpace, axis_document, axis_of, name_problem, units_axis,
+    LAYERS,
+    SEQUENCE,
+    Axis,
+    Categorical,
+    Float,
+    Int,
+    SearchSpace,
+    axis_document,
+    axis_of,
+    name_problem,
+    units_axis,
 )  # fmt: skip
 
 OPTIMIZERS = ("Adam", "sgd", "Adagrad")

@@ -10,13 +10,16 @@ from typing import Any
 from engine.domain import Trial, TrialState
 
 
-def confirmation(trial: Trial, trials: Iterable[Trial]) -> dict[str, Any]:
+def confirmation(trial: Trial, trials: Iterable[Trial], squared: bool = True) -> dict[str, Any]:
     """What the *trials* that confirm *trial* have measured:
     {trial, loss, params, seeds, failed, figures: {name: {mean, std, values}}, optimism}.
 
     *figures* are of the test part, each over all seeds: the mean, the sample's standard deviation, every value; a
     regressor has its root mean squared error, rmse, as well. *optimism* is the mean test loss minus the validation loss
     by which the trial was chosen.
+
+    Args:
+        squared: the loss of a model that has an absolute error, mae, is the squared one.
     """
     confirming = [other for other in trials if other.confirms == trial.number]
     measured = [other.test for other in confirming if other.state is TrialState.COMPLETED and other.test]
@@ -27,7 +30,7 @@ def confirmation(trial: Trial, trials: Iterable[Trial]) -> dict[str, Any]:
             figures[name] = spread(values)
         else:
             figures[name] = {"mean": _mean_table(values)}
-    if "mae" in figures:
+    if squared and "mae" in figures:
         figures["rmse"] = spread([math.sqrt(one["loss"]) for one in measured])
     return {
         "trial": trial.number,

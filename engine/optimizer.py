@@ -23,7 +23,7 @@ from engine.errors import LeaseLost, NhopError
 from engine.events import EventType
 from engine.recorder import Recorder
 from engine.samplers import RandomSampler
-from engine.space import SearchSpace, hidden_units
+from engine.space import LAYERS, RESERVED, SearchSpace, hidden_units
 from engine.stages import best_of, narrow, ranked
 from engine.training.job import Job
 
@@ -146,7 +146,7 @@ class Optimizer:
                 waiting.append(self._trials[number])
             number += 1
         self._train_all(index, waiting)
-        confirmed = [confirmation(trial, self._trials.values()) for trial in chosen]
+        confirmed = [confirmation(trial, self._trials.values(), not config.model_class) for trial in chosen]
         self._recorder.set(confirmed=confirmed)
         for one in confirmed:
             log.info("trial %d: on the test part, %s", one["trial"], in_words(one))
@@ -240,6 +240,8 @@ class Optimizer:
             outputs=outputs,
             weight_init=config.weight_init,
             model=config.nn_model,
+            model_class=config.model_class,
+            length=config.rnn_max_seq_length,
             test=trial.confirms is not None,
             keep=str(self._models / f"{trial.number}.npy") if self._models else "",
         )
@@ -358,11 +360,16 @@ def trial_seed(seed: int, number: int) -> int:
 def describe(trial: Trial) -> str:
     """The parameters of a trial in one line."""
     params = trial.params
-    units = "·".join(str(count) for count in hidden_units(params))
-    return (
-        f"{units} {params.get('activation', 'LSTM')}, {params['train_optimizer']} at "
-        f"{float(params['learning_rate']):.3g}, batch {params['batch_size']}"
-    )
+    if LAYERS in params:
+        units = "·".join(str(count) for count in hidden_units(params))
+        network = f"{units} {params.get('activation', 'LSTM')}, "
+    else:
+        own = [(name, value) for name, value in params.items() if name not in RESERVED]
+        network = "".join(
+            f"{name} {value:.3g}, " if isinstance(value, float) else f"{name} {value}, " for name, value in own
+        )
+    rate = float(params["learning_rate"])
+    return f"{network}{params['train_optimizer']} at {rate:.3g}, batch {params['batch_size']}"
 
 
 def _why_none(index: int, trials: Sequence[Trial]) -> str:

@@ -29,6 +29,7 @@ from engine.data import Texts, prepare
 from engine.domain import SweepState, Trial
 from engine.errors import ConfigError, LeaseLost, NhopError, Problem, StoreUnavailable
 from engine.events import EventType
+from engine.models.inspection import settle
 from engine.observer import SweepObserver
 from engine.optimizer import Optimizer, SweepStopped
 from engine.recorder import Recorder, give_up
@@ -188,19 +189,21 @@ def _optimize(
         recorder.set(processes=dict(processes))
         recorder.event(EventType.PROCESS, process)
 
-    data_path = work_dir / "data.npz"
+    data_path, modules = work_dir / "data.npz", work_dir / "classes"
+    config = _with_class(store, config, modules)
     plan = ClusterPlan.of(config, names_of(settings))
     elsewhere = Elsewhere(store, recorder.sweep["_id"], recorder.sweep["lease"]["fence"]) if plan.remote else None
     deadlines = Deadlines(silent=config.worker_deadline, stopped=min(config.worker_deadline, Deadlines().stopped))
     cluster = Cluster(
         plan, data_path, log_dir, tell, elsewhere=elsewhere, deadlines=deadlines,
-        wait_for_all=config.missing_hosts == "wait",
+        wait_for_all=config.missing_hosts == "wait", modules=modules if config.model_class else None,
     )  # fmt: skip
     cluster.start()
     try:
         data = prepare(config, lambda name: store.datasets.fetch(name, work_dir))
         data.save(data_path)
         dimensions = (data.token_count, len(data.classes)) if isinstance(data, Texts) else None
+        report = not config.model_class  # it is made with the built-in models alone
         before = recorder.sweep
         sweep_id = before["_id"]
         store.models.describe(sweep_id, data.about())
@@ -214,10 +217,11 @@ def _optimize(
         reporter = Reporter(store, recorder, data, models, len(config.stages))
         optimizer = Optimizer(
             sweep_id, config, cluster, recorder, clock, known, ended, on_result, models, dimensions,
-            reporter.stage_ended,
+            reporter.stage_ended if report else lambda index, best: None,
         )  # fmt: skip
         best = optimizer.run()
-        reporter.ended(best, recorder.sweep.get("confirmed") or [])
+        if report:
+            reporter.ended(best, recorder.sweep.get("confirmed") or [])
         log.info("best loss %.6g, trial %d", best.loss, best.number)
         return best.loss
     finally:
@@ -225,6 +229,23 @@ def _optimize(
         if cluster.private is False:
             why = "other machines take part" if plan.remote else "this system allows no private network namespace"
             log.warning("the parameter servers and workers listen on all interfaces, since %s; fence their ports", why)
+
+
+def _with_class(store: Store, config: SweepConfig, folder: Path) -> SweepConfig:
+    """*config* with the user's class found and its axes known, if it has one; its file is put into *folder*.
+
+    Raises:
+        ConfigError: the class cannot be used, or no longer has these axes; the traceback is in the log.
+    """
+    if not config.model_class:
+        return config
+    folder.mkdir(exist_ok=True)
+    try:
+        return settle(config, store.model_files.fetch, folder)
+    except ConfigError as error:
+        if traceback := getattr(error.__cause__, "traceback", ""):
+            log.error("%s cannot be used:\n%s", config.model_class, traceback.strip())
+        raise
 
 
 def _known(stored: Stored, sweep: dict[str, Any], journal: Journal) -> tuple[list[Trial], set[int]]:

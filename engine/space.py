@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -19,6 +20,9 @@ LAYERS = "layers"
 
 SEQUENCE = "sequence_length"
 """The axis that holds the tokens that an LSTM reads at once."""
+
+RESERVED = ("batch_size", "learning_rate", "train_optimizer")
+"""The axes that every sweep has."""
 
 KINDS = {"float": {"low", "high", "log"}, "int": {"low", "high"}, "categorical": {"choices"}}
 """The kinds of axes, and what `axis_document` says of each."""
@@ -136,6 +140,17 @@ def axis_document(axis: Axis) -> dict[str, Any]:
     if isinstance(axis, Float):
         return {"kind": "float", "low": axis.low, "high": axis.high, "log": axis.log}
     return {"kind": "int", "low": axis.low, "high": axis.high}
+
+
+def name_problem(name: object) -> str:
+    """Why no axis of a user's class can be called so, in words; empty: it can."""
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
+        return "must have a name of lower-case letters, digits and _, at most 40, with a letter first"
+    if name in RESERVED:
+        return "has the name of an axis that every sweep has; choose another one"
+    if name == LAYERS or re.fullmatch(r"units_\d+", name):
+        return "has a name that belongs to the built-in networks; choose another one, such as depth or width"
+    return ""
 
 
 def axis_of(document: Mapping[str, Any]) -> Axis:

@@ -34,33 +34,43 @@ def narrow(space: SearchSpace, best: Params, user: SearchSpace, tied: bool, shri
     reference, one pair of bounds serves layers and nodes, and it is the nodes' pair. Choices stay as they are.
     No bound ever leaves *user*.
     """
+    layered, conditions = _layers(best, user, tied, shrink) if LAYERS in user.axes else ({}, {})
+    axes: dict[str, Axis] = {}
+    for name, axis in user.axes.items():
+        if name == LAYERS or name in user.conditions:
+            axes |= {name: layered[name]} if name in layered else {}
+        elif isinstance(axis, Categorical):
+            axes[name] = space.axes[name]
+        elif isinstance(axis, Float):
+            value = float(best[name])
+            reach = abs(shrink * value)
+            low, high = max(axis.low, value - reach), min(axis.high, value + reach)
+            axes[name] = Float(low, high, log=axis.log)
+        else:
+            axes[name] = _around(int(best[name]), shrink, axis)
+    return SearchSpace(axes, conditions)
+
+
+def _layers(
+    best: Params, user: SearchSpace, tied: bool, shrink: float
+) -> tuple[dict[str, Axis], dict[str, tuple[str, int]]]:
+    """The axes of a network's layers around *best*, and the conditions of those that hold a layer's nodes."""
     nodes = hidden_units(best)
     layers_axis = user.axes[LAYERS]
     assert isinstance(layers_axis, Int)  # noqa: S101 - the space is built by SweepConfig
     tied_layers = _clipped(min(nodes), max(nodes), layers_axis)
     layers = tied_layers if tied else _around(int(best[LAYERS]), shrink, layers_axis)
-    axes: dict[str, Axis] = {}
-    for name, axis in user.axes.items():
-        if name == LAYERS:
-            axes[name] = layers
-        elif name in user.conditions:
-            assert isinstance(axis, Int)  # noqa: S101
-            if user.conditions[name][1] <= layers.high:
-                axes[name] = _clipped(min(nodes), max(nodes), axis)
-        elif isinstance(axis, Categorical):
-            axes[name] = space.axes[name]
-        elif isinstance(axis, Float):
-            value = float(best[name])
-            low, high = max(axis.low, value - shrink * value), min(axis.high, value + shrink * value)
-            axes[name] = Float(low, high, log=axis.log)
-        else:
-            axes[name] = _around(int(best[name]), shrink, axis)
-    conditions = {units_axis(layer): (LAYERS, layer) for layer in range(1, layers.high + 1)}
-    return SearchSpace(axes, conditions)
+    axes: dict[str, Axis] = {LAYERS: layers}
+    for name, (_, least) in user.conditions.items():
+        axis = user.axes[name]
+        assert isinstance(axis, Int)  # noqa: S101
+        if least <= layers.high:
+            axes[name] = _clipped(min(nodes), max(nodes), axis)
+    return axes, {units_axis(layer): (LAYERS, layer) for layer in range(1, layers.high + 1)}
 
 
 def _around(value: int, shrink: float, user: Int) -> Int:
-    reach = int(value * shrink)
+    reach = int(abs(value) * shrink)
     return _clipped(value - reach, value + reach, user)
 
 

@@ -129,6 +129,7 @@ class Cluster:
         elsewhere: asks for and watches the servers on other machines; needed where the plan has any.
         deadlines: how long to wait for what.
         wait_for_all: begin no trial while a worker is missing.
+        modules: a folder of Python files that those that train can import; None: there is none.
     """
 
     def __init__(
@@ -141,6 +142,7 @@ class Cluster:
         elsewhere: Elsewhere | None = None,
         deadlines: Deadlines = Deadlines(),
         wait_for_all: bool = False,
+        modules: Path | None = None,
     ) -> None:
         self._plan = plan
         self._elsewhere = elsewhere
@@ -153,6 +155,7 @@ class Cluster:
         self._looked = 0.0
         self._zygote_stopped: float | None = None
         self._data = data
+        self._modules = modules
         self._log_dir = log_dir
         self._tell = tell
         self._want_private = private and not plan.remote
@@ -347,6 +350,7 @@ class Cluster:
                     "address": self._address,
                     "parallelism": self._plan.parallelism,
                     "data": str(self._data),
+                    "modules": str(self._modules) if self._modules else "",
                     "environment": self._plan.environment(process.member, os.cpu_count() or 1),
                 },
                 (theirs.fileno(),),

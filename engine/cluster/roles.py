@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import sys
 import traceback
 from collections import deque
 from pathlib import Path
@@ -199,4 +200,6 @@ RUN_ROLES = {PS: parameter_server, WORKER: worker, PROXY: proxy, CHIEF: chief}
 
 def run(message: Message, channel: Channel) -> None:
     """Be the process that *message* describes."""
+    if message["modules"]:
+        sys.path.append(message["modules"])
     RUN_ROLES[message["role"]](message, channel)

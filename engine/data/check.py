@@ -43,7 +43,7 @@ def look_up(config: SweepConfig, find: Find | None = None) -> Data:
         ConfigError: there is no such data, or it cannot be read.
     """
     if config.load_data:
-        if config.nn_model == "Custom":
+        if reads_folder(config):
             return Data("texts", _count(Path(config.load_data_dir)), 0, config.dataset)
         return Data("table", *_shape(Path(config.load_data_dir), config.target_column), config.dataset)
     if config.dataset == "diabetes":
@@ -92,6 +92,11 @@ def _shape(path: Path, target: str) -> tuple[int, int]:
         raise ConfigError([Problem(key, str(error))]) from None
 
 
+def reads_folder(config: SweepConfig) -> bool:
+    """Whether one's own data, given by its path, is a folder of texts and not a table."""
+    return config.nn_model == "Custom" and not (config.model_class and Path(config.load_data_dir).is_file())
+
+
 def accept(values: Mapping[str, Any], find: Find | None = None) -> SweepConfig:
     """The configuration that *values* describe, if it is right and fits its data.
 
@@ -117,14 +122,16 @@ def accept(values: Mapping[str, Any], find: Find | None = None) -> SweepConfig:
 
 def _mismatches(config: SweepConfig, data: Data) -> list[Problem]:
     """Where the model does not match the data, or a part of it would be empty."""
-    if config.nn_model == "Custom" and data.kind == "table":
-        fix = "choose Regressor, or a data set of texts"
-        return [Problem("nn_model", f"Custom classifies texts, and the data set {config.dataset!r} is a table; {fix}")]
+    if config.nn_model == "Custom" and not config.model_class and data.kind == "table":
+        fix = "choose Regressor, a data set of texts, or name a class of your own in model_class"
+        return [Problem("nn_model", f"the LSTM classifies texts, and the data set {config.dataset!r} is a table; {fix}")]
     if config.nn_model != "Custom" and data.kind == "texts":
         fix = "choose Custom, or a data set that is a table"
         message = f"a {config.nn_model} learns from numbers, and the data set {config.dataset!r} holds texts; {fix}"
         return [Problem("nn_model", message)]
     problems = []
+    if data.kind == "table" and config.model_class and config.nn_dimensions[1] != 1:
+        problems.append(Problem("nn_dimensions", f"a table has 1 output node, got {config.nn_dimensions[1]}"))
     if config.folds > 1 and data.kind == "texts":
         problems.append(Problem("folds", f"cross-validation is for tables, and {config.dataset!r} holds texts"))
     if config.folds > 1 and data.rows and data.rows * (1 - config.test_fraction) / config.folds < 2:

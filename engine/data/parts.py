@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engine.config import SweepConfig
 from engine.data import synthetic
-from engine.data.check import DATASETS
+from engine.data.check import DATASETS, reads_folder
 from engine.data.sources import installed_sources
 from engine.data.tables import Table, diabetes, read_csv
 from engine.data.texts import TextFile, Texts, prepare_texts, read_folder
@@ -124,10 +124,21 @@ def prepare(config: SweepConfig, fetch: Fetch | None = None) -> Parts | Texts:
         DataError: a file cannot be read or used.
         NotFound: there is no such data set any more.
     """
-    if config.nn_model == "Custom":
+    if _holds_texts(config, fetch):
         files, keywords = _texts(config, fetch)
         return prepare_texts(files, keywords, config.validation_fraction, config.test_fraction, SPLIT_SEED)
     return split(_table(config, fetch), config)
+
+
+def _holds_texts(config: SweepConfig, fetch: Fetch | None) -> bool:
+    """Whether *config*'s data is texts; a class of the user's own learns from tables too."""
+    if config.nn_model != "Custom" or not config.model_class:
+        return config.nn_model == "Custom"
+    if config.load_data:
+        return reads_folder(config)
+    if config.dataset in DATASETS or fetch is None:
+        return config.dataset == "installed-sources"
+    return bool(fetch(config.dataset)[1]["kind"] == "texts")
 
 
 def split(table: Table, config: SweepConfig) -> Parts:

@@ -16,13 +16,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.config import MOST_AXES
 from engine.errors import ModelError
-from engine.space import LAYERS, SEQUENCE, Axis, Categorical, Float, Int, Value
+from engine.space import RESERVED, SEQUENCE, Axis, Categorical, Float, Int, Value, name_problem
 
-RESERVED = ("batch_size", "learning_rate", "train_optimizer")
-"""Axes that every sweep has."""
-AXIS_NAME = r"[a-z][a-z0-9_]{0,39}"
-MOST_AXES = 50
 METHODS = ("build", "forward", "loss")
 CHANCE = "chance"
 """The optional argument of `forward`."""
@@ -130,17 +127,6 @@ def axes_of(model: type[Any]) -> dict[str, Axis]:
         if not isinstance(value, Float | Int | Categorical):
             raise ModelError(f"the axis {axis!r} of {name} must be a Float, Int or Categorical of engine.space")
     return dict(axes)
-
-
-def name_problem(name: object) -> str:
-    """Why no axis of a class can be called so; empty: it can."""
-    if not isinstance(name, str) or not re.fullmatch(AXIS_NAME, name):
-        return "must have a name of lower-case letters, digits and _, at most 40, with a letter first"
-    if name in RESERVED:
-        return "has the name of an axis that every sweep has; choose another one"
-    if name == LAYERS or re.fullmatch(r"units_\d+", name):
-        return "has a name that belongs to the built-in networks; choose another one, such as depth or width"
-    return ""
 
 
 def length_of(params: Mapping[str, Value], length: int) -> int:

@@ -14,6 +14,7 @@ from engine.store.calls import answered
 from engine.store.datasets import Datasets
 from engine.store.events import Events
 from engine.store.machines import Machines
+from engine.store.model_files import ModelFiles
 from engine.store.models import Models
 from engine.store.reports import Reports
 from engine.store.runs import Runs
@@ -32,6 +33,7 @@ INDEXES = {
     "trials": ([("sweep_id", ASCENDING), ("number", ASCENDING)],),
     "events": ([("at", ASCENDING)],),
     "models": ([("sweep_id", ASCENDING)],),
+    "model_files": ([("name", ASCENDING), ("uploaded", DESCENDING)],),
     "servers": ([("host", ASCENDING)], [("sweep_id", ASCENDING)]),
     "runs": ([("start_time", DESCENDING)], [("status", ASCENDING)], [("info.sweep_id", ASCENDING)]),
     "datasets": ([("created", DESCENDING)],),
@@ -52,6 +54,7 @@ class Store:
         self.users = Users(database)
         self.runs = Runs(database)
         self.models = Models(database)
+        self.model_files = ModelFiles(database)
         self.reports = Reports(database)
         self.servers = Servers(database)
         self.datasets = Datasets(database)
