@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sacred.utils import SacredInterrupt
 
 from engine.data import Parts, Texts
 from engine.data.texts import TextPart
 from engine.domain import Trial
-from engine.errors import NotFound
+from engine.errors import NhopError
 from engine.models.lstm import Stack
 from engine.models.regressor import Architecture
 from engine.models.trained import windows
@@ -64,23 +63,29 @@ class Reporter:
         self._id: str = recorder.sweep["_id"]
         self._model: str = recorder.sweep["config"]["nn_model"]
         self._stages: dict[int, Document] = {}
-        with _harmless("what earlier processes of the sweep reported"):
-            known = store.reports.get(self._id)
-            self._stages = {stage["index"]: stage for stage in known["stages"]} if known else {}
+        _harmless("what earlier processes of the sweep reported", self._take_up)
 
     def stage_ended(self, index: int, best: Trial) -> None:
         """A stage is over, and *best* its best trial."""
-        with _harmless(f"stage {index + 1}"):
-            if self._stages.get(index, {}).get("trial") != best.number:
-                self._stages[index] = {"index": index, **self._report(best, ("train", "val"))}
-            self._keep(None)
+        _harmless(f"stage {index + 1}", lambda: self._tell_stage(index, best))
 
     def ended(self, best: Trial, confirmed: Sequence[Mapping[str, Any]]) -> None:
         """The sweep is over: *best* is its best trial, *confirmed* what `engine.confirmation` has found."""
-        with _harmless("the whole sweep"):
-            tested = _tested(best, confirmed) if isinstance(self._data, Texts) else None
-            final = self._report(best, ("train", "val") if tested else ("train", "val", "test"))
-            self._keep({**final, "test": tested} if tested else final)
+        _harmless("the whole sweep", lambda: self._tell_all(best, confirmed))
+
+    def _take_up(self) -> None:
+        known = self._store.reports.get(self._id)
+        self._stages = {stage["index"]: stage for stage in known["stages"]} if known else {}
+
+    def _tell_stage(self, index: int, best: Trial) -> None:
+        if self._stages.get(index, {}).get("trial") != best.number:
+            self._stages[index] = {"index": index, **self._report(best, ("train", "val"))}
+        self._keep(None)
+
+    def _tell_all(self, best: Trial, confirmed: Sequence[Mapping[str, Any]]) -> None:
+        tested = _tested(best, confirmed) if isinstance(self._data, Texts) else None
+        final = self._report(best, ("train", "val") if tested else ("train", "val", "test"))
+        self._keep({**final, "test": tested} if tested else final)
 
     def _report(self, trial: Trial, parts: Sequence[str]) -> Document:
         if self._model not in BUILT_IN:
@@ -219,14 +224,21 @@ def _finite(value: float) -> float | None:
     return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
 
 
-@contextmanager
-def _harmless(what: str) -> Iterator[None]:
-    """A report that cannot be made is a pity, and nothing more."""
-    try:
-        yield
-    except SacredInterrupt:  # a signal's, which has reached this process here by chance
-        raise
-    except NotFound as error:
-        log.warning("the report lacks %s: %s", what, error)
-    except Exception as error:
-        log.warning("the report lacks %s: %s: %s", what, type(error).__name__, error)
+def _harmless(what: str, work: Callable[[], None]) -> None:
+    """Do *work*: where it fails, the report lacks *what*, and nothing more happens.
+
+    It is done in a thread of its own, since the signal that ends this process is raised in the main one, wherever that
+    is, and must not be taken for a failure.
+    """
+
+    def attempt() -> None:
+        try:
+            work()
+        except NhopError as error:
+            log.warning("the report lacks %s: %s", what, error)
+        except Exception as error:
+            log.warning("the report lacks %s: %s: %s", what, type(error).__name__, error)
+
+    thread = threading.Thread(target=attempt, name="report", daemon=True)
+    thread.start()
+    thread.join()
