@@ -122,6 +122,41 @@ def test_a_classifier_is_confirmed_with_error_rate_and_confusion(classification:
     assert all(15 <= trial["params"]["sequence_length"] <= 30 for trial in trials)
 
 
+def test_a_sweep_reports_how_its_best_trials_predict(regression: tuple[Installation, str]) -> None:
+    place, sweep_id = regression
+    sweep, trials = place.sweep(sweep_id), {trial["number"]: trial for trial in place.trials(sweep_id)}
+    report = place.store.reports.get(sweep_id)
+    assert report is not None
+    assert (report["columns"], report["target"], len(report["stages"])) == (["age"], "progression", 1)
+    (stage,), final = report["stages"], report["final"]
+    assert stage["trial"] == sweep["stages"][0]["best"] == final["trial"]
+    best = trials[stage["trial"]]
+    assert stage["val"]["rmse"] ** 2 == pytest.approx(best["val_loss"], rel=1e-3)
+    assert stage["val"]["mae"] == pytest.approx(best["figures"]["mae"], rel=1e-3)
+    assert stage["val"]["r2"] == pytest.approx(best["figures"]["r2"], abs=1e-3)
+    assert "test" not in stage
+    data = prepare(parse(sweep["config"]))
+    predicted = request(place, sweep_id, best["number"], {"rows": raw(data).tolist()})["predictions"]
+    truth = data.y_test[:, 0] * data.target_scale + data.target_mean
+    expected = np.stack([raw(data)[:, 0], truth, predicted], axis=1)
+    np.testing.assert_allclose(final["test"]["points"], expected, rtol=1e-3, atol=1e-3)
+    assert final["test"]["rmse"] == pytest.approx(np.sqrt(np.mean((np.array(predicted) - truth) ** 2)), rel=1e-3)
+
+
+def test_a_classifiers_report_has_its_confusions(classification: tuple[Installation, str]) -> None:
+    place, sweep_id = classification
+    sweep, trials = place.sweep(sweep_id), {trial["number"]: trial for trial in place.trials(sweep_id)}
+    report = place.store.reports.get(sweep_id)
+    assert report is not None
+    (stage,), final = report["stages"], report["final"]
+    assert len(report["classes"]) == len(stage["val"]["of_class"]) == 7
+    assert 1 - stage["val"]["accuracy"] == pytest.approx(trials[stage["trial"]]["figures"]["error"], abs=0.02)
+    confirmed = sweep["confirmed"][0]
+    assert confirmed["trial"] == final["trial"]
+    np.testing.assert_allclose(final["test"]["confusion"], confirmed["figures"]["confusion"]["mean"], atol=1e-5)
+    assert final["test"]["seeds"] == 2
+
+
 @pytest.mark.parametrize("parallelism", ["async", "sync"])
 def test_the_classifier_trains_on_the_whole_cluster_too(
     classification: tuple[Installation, str], parallelism: str
