@@ -15,6 +15,7 @@ import getpass
 import logging
 import random
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from engine.config import SweepConfig, load_yaml
 from engine.data import accept
 from engine.domain import SweepState
 from engine.errors import ConfigError, NhopError
+from engine.models.inspection import settle
 from engine.recorder import LEASE
 from engine.session import clock, run_sweep
 from engine.settings import Settings
@@ -93,7 +95,8 @@ def sweep_now(config: SweepConfig) -> float | None:
     with _database(settings) as store:
         store.make_indexes()
         seed = config.seed if config.seed is not None else random.SystemRandom().randrange(2**31)
-        config = config.model_copy(update={"seed": seed})
+        with tempfile.TemporaryDirectory() as folder:
+            config = settle(config.model_copy(update={"seed": seed}), store.model_files.fetch, Path(folder))
         sweep_id = store.sweeps.create(
             config.name or "from the command line",
             getpass.getuser(),

@@ -47,7 +47,7 @@ MOST_POWERS = 25
 MOST_AXES = 50
 
 MODEL_CLASS = re.compile(
-    r"((?P<module>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)|(?P<file>[a-z_][a-z0-9_]*\.py)(@(?P<version>[0-9a-f]{8,64}))?)"
+    r"((?P<module>[A-Za-z_]\w*(\.(?!py:)[A-Za-z_]\w*)*)|(?P<file>[a-z_][a-z0-9_]*\.py)(@(?P<version>[0-9a-f]{8,64}))?)"
     r":(?P<name>[A-Za-z_]\w*)",
     re.ASCII,
 )

@@ -97,7 +97,13 @@ all().forEach((row, index) => {
 number();
 form.addEventListener("input", sum);
 
-form.addEventListener("submit", () => {
+const reading = form.querySelector("[data-read-axes]");
+form.addEventListener("submit", (event) => {
+  if (event.submitter === reading) {
+    setTimeout(() => { reading.disabled = true; }); // not before the browser has taken up which button it was
+    reading.textContent = "Reading…";
+    return;
+  }
   const button = form.querySelector("[data-submit]");
   button.disabled = true;
   button.textContent = "Starting…";
@@ -106,6 +112,8 @@ addEventListener("pageshow", () => {
   const button = form.querySelector("[data-submit]");
   button.disabled = false;
   button.textContent = "Start the sweep";
+  reading.disabled = false;
+  reading.textContent = "Read its axes";
 });
 
 document.querySelector("[data-problems]")?.focus();

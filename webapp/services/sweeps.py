@@ -17,6 +17,7 @@ from engine.store import Store
 from engine.store.sweeps import public
 from webapp.errors import Forbidden
 from webapp.services.accounts import Account, must_edit
+from webapp.services.classes import settled
 from webapp.services.daemon import ensure_daemon
 from webapp.services.plain import plain
 
@@ -61,7 +62,7 @@ def create(store: Store, settings: Settings, account: Account, values: Mapping[s
         ConfigError: with every problem, each at its key.
     """
     must_edit(account)
-    config = accept(values, store.datasets.find)
+    config = settled(store, settings, accept(values, store.datasets.find))
     seed = secrets.randbelow(2**31) if config.seed is None else config.seed
     config = config.model_copy(update={"seed": seed, "name": config.name.strip() or make_name()})
     sweep_id = store.sweeps.create(

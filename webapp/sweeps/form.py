@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
@@ -17,6 +17,9 @@ from werkzeug.datastructures import MultiDict
 
 from engine.config import GROUPS, LAPTOP_STAGES, LARGE_STAGES, SweepConfig
 from engine.errors import Problem
+from engine.space import Axis
+from webapp.sweeps import axes
+from webapp.sweeps.axes import AxisField
 
 PAIRS = {
     "nn_dimensions": ("input", "output"),
@@ -36,6 +39,7 @@ MORE = frozenset(
         *("train_epoch", "opt_epoch", "train_tolerance", "opt_tolerance", "max_attempts", "num_gpus"),
         *("sync_replicas", "train_log_dir", "target_column", "load_data", "load_data_dir"),
         *("add_noise", "add_cosine", "power_method", "confirm", "confirm_seeds", "folds"),
+        *("model_class", "model_space"),
         *("rnn_layers", "rnn_units", "rnn_seq_length", "missing_hosts", "worker_deadline"),
     }
 )
@@ -85,7 +89,7 @@ GROUP_TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One key of the form. *kind*: text, number, switch, select, choices, pair or stages.
+    """One key of the form. *kind*: text, number, switch, select, choices, pair, stages or axes.
 
     *text* is what stands in a text, number or select; *parts* in a pair; *rows* in the stages; *chosen* are the
     ticked choices. *words* come before the two inputs of a pair; *suggestions* are what else a text may be.
@@ -104,6 +108,7 @@ class Field:
     choices: Sequence[str] = ()
     suggestions: Sequence[str] = ()
     chosen: Sequence[str] = ()
+    axes: Sequence[AxisField] = ()
     decimal: bool = False
     optional: bool = False
     fixed: bool = False
@@ -113,6 +118,8 @@ class Field:
     @property
     def first_input(self) -> str:
         """The id of the input that a label and the summary of problems lead to."""
+        if self.kind == "axes":
+            return next((axis.first_input for axis in self.axes), "model_class")
         return {"pair": f"{self.key}-0", "stages": f"{self.key}-0-0", "choices": f"{self.key}-0"}.get(
             self.kind, self.key
         )
@@ -131,7 +138,7 @@ class Group:
     @property
     def open(self) -> bool:
         """Whether "More" is open: something in it is to be fixed, or is not as it was."""
-        return any(field.problem or field.changed for field in self.more)
+        return any(field.problem or field.changed or any(axis.problem for axis in field.axes) for field in self.more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,17 +161,28 @@ def page(
     problems: Iterable[Problem] = (),
     copied_from: str = "",
     datasets: Sequence[str] = (),
+    own: Mapping[str, Axis] | None = None,
 ) -> FormPage:
-    """The form with what was *typed* in it, every problem at its field, and the names of the *datasets* there are."""
+    """The form with what was *typed* in it, every problem at its field, and the names of the *datasets* there are.
+
+    Args:
+        own: the axes of the class that is typed, where they are known.
+    """
     wrong: dict[str, str] = {}
+    shown_axes = {f"{axes.KEY}.{name}" for name in axes.names(typed)}
     for problem in problems:
-        wrong.setdefault(problem.key.split(".")[0], in_titles(problem.message))
+        key = problem.key if problem.key in shown_axes else problem.key.split(".")[0]
+        wrong.setdefault(key, in_titles(problem.message))
     by_group: dict[str, list[Field]] = {group: [] for group in GROUPS}
     untouched = typed_from({})
     for key, info in SweepConfig.model_fields.items():
         by_group[_extra(info)["group"]].append(
             _field(key, info, typed, untouched, wrong.get(key, ""), datasets if key == "dataset" else ())
         )
+    by_group["model"] = [
+        replace(item, axes=axes.fields(typed, wrong, own or {})) if item.kind == "axes" else item
+        for item in by_group["model"]
+    ]
     groups = [
         Group(
             name,
@@ -176,10 +194,9 @@ def page(
         for name, fields in by_group.items()
     ]
     fields = {item.key: item for group in groups for item in (*group.fields, *group.more)}
-    summary = [
-        (fields[key].first_input if key in fields else "", fields[key].title if key in fields else key, message)
-        for key, message in wrong.items()
-    ]
+    places = {key: (item.first_input, item.title) for key, item in fields.items()}
+    places |= {f"{axes.KEY}.{axis.name}": (axis.first_input, axis.name) for axis in fields[axes.KEY].axes}
+    summary = [(*places.get(key, ("", key)), message) for key, message in wrong.items()]
     return FormPage(groups, summary, copied_from=copied_from)
 
 
@@ -201,6 +218,8 @@ def typed_from(values: Mapping[str, Any]) -> MultiDict[str, str]:
         elif kind == "stages":
             for row, stage in enumerate(value):
                 typed[f"{key}.{row}.0"], typed[f"{key}.{row}.1"] = show(stage[0]), show(stage[1])
+        elif kind == "axes":
+            axes.put(typed, value)
         elif isinstance(value, list):
             typed[key] = ", ".join(show(item) for item in value)
         elif key.endswith("_hosts"):
@@ -226,6 +245,8 @@ def read(typed: MultiDict[str, str]) -> dict[str, Any]:
                 values[key] = parts
         elif kind == "stages":
             values[key] = [[_number(text) for text in row] for row in _rows(key, typed) if any(row)]
+        elif kind == "axes":
+            values[key] = axes.read(typed, lambda name: _number(_text(typed, name)))
         elif key == "tags":
             values[key] = text.split(",")
         elif key == "rnn_state_dim" and "," in text:
@@ -233,6 +254,13 @@ def read(typed: MultiDict[str, str]) -> dict[str, Any]:
         elif text or not _optional(info):
             values[key] = _number(text) if kind == "number" else text
     return values
+
+
+def goes_with_class(typed: MultiDict[str, str]) -> list[Problem]:
+    """What else must be chosen for a class of the user's own."""
+    if typed.get("nn_model") == "Custom":
+        return []
+    return [Problem("nn_model", "a class of your own goes with the model Custom; choose it")]
 
 
 def show(value: Any) -> str:
@@ -303,6 +331,8 @@ def _kind(key: str, info: FieldInfo) -> str:
     types = _types(info.annotation)
     if key in PAIRS:
         return "pair"
+    if key == axes.KEY:
+        return "axes"
     if info.annotation == list[list[int]]:
         return "stages"
     if info.annotation is bool:

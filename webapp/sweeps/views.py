@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
 from engine.errors import ConfigError
+from engine.models.inspection import Axes
 from webapp.extensions import settings, store
-from webapp.services import datasets, sweeps
+from webapp.services import classes, datasets, sweeps
 from webapp.services.accounts import must_edit
-from webapp.sweeps import form
+from webapp.sweeps import axes, form
 
 blueprint = Blueprint("sweeps", __name__)
 
@@ -42,9 +44,26 @@ def create() -> ResponseReturnValue:
     try:
         sweep_id = sweeps.create(store(), settings(), g.viewer, form.read(request.form), datetime.now(UTC))
     except ConfigError as error:
-        page = form.page(request.form, error.problems, datasets=datasets.names(store()))
+        own = classes.known(request.form.get("model_class", "").strip())
+        page = form.page(request.form, error.problems, datasets=datasets.names(store()), own=own)
         return render_template("sweeps/new.html", page=page), 400
     return redirect(url_for("monitor.live", sweep_id=sweep_id), 303)
+
+
+@blueprint.post("/sweeps/new/axes")
+def read_axes() -> ResponseReturnValue:
+    """The form as it was sent, with the axes of the class that is named in it, or with what is wrong with it."""
+    must_edit(g.viewer)
+    typed: MultiDict[str, str] = request.form
+    own: Axes = {}
+    problems = form.goes_with_class(typed)
+    try:
+        own = classes.axes(store(), settings(), typed.get("model_class", ""))
+        typed = axes.with_own(typed, own)
+    except ConfigError as error:
+        problems += error.problems
+    page = form.page(typed, problems, datasets=datasets.names(store()), own=own)
+    return render_template("sweeps/new.html", page=page), 400 if problems else 200
 
 
 @blueprint.post("/sweeps/<sweep_id>/stop")
