@@ -384,6 +384,20 @@ class TestRuns:
         assert parse_run_id("²") == ["²"]
 
 
+class TestReports:
+    def test_a_report_is_replaced_by_the_next_and_by_no_older_optimizers(self, store: Store) -> None:
+        assert store.reports.get("s") is None
+        store.reports.put({"_id": "s", "fence": 2, "stages": [{"val": {"points": [[1.5, None]]}}], "final": None})
+        store.reports.put({"_id": "s", "fence": 2, "stages": [], "final": {"trial": 1}})
+        with pytest.raises(LeaseLost, match="newer optimizer"):
+            store.reports.put({"_id": "s", "fence": 1, "stages": [], "final": None})
+        assert store.reports.get("s") == {"_id": "s", "fence": 2, "stages": [], "final": {"trial": 1}}
+
+    def test_it_is_known_which_models_are_kept(self, store: Store) -> None:
+        store.models.put("s", 3, b"1234")
+        assert (store.models.has("s", 3), store.models.has("s", 4), store.models.kept("s")) == (True, False, [3])
+
+
 class TestUsersAndMachines:
     def test_the_setup_link_is_spent_by_exactly_one_of_eight(self, store: Store) -> None:
         store.users.set_setup_token("right", NOW)
