@@ -14,6 +14,8 @@ import pytest
 from engine.config import parse
 from engine.data import Parts, prepare
 from engine.data.texts import Texts
+from engine.models.custom import axes_of, load_class
+from engine.settings import ROOT
 from engine.training.job import Job, Progress
 from tests.custom_classes import SOURCE
 from tests.installation import Installation, installation
@@ -145,6 +147,21 @@ def tensor(value: Any) -> Any:
     import tensorflow as tf
 
     return tf.constant(value)
+
+
+def test_the_example_of_the_documentation_trains(
+    diabetes: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (source,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "custom-models.md").read_text(), re.DOTALL)
+    (tmp_path / "documented_example.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    params = {**COMMON, "width": 16, "scale": 1.0, "activation": "tanh"}
+    axes = axes_of(load_class("documented_example:SmallNetwork"))
+    assert all(params[name] in axis for name, axis in axes.items())
+    first, ended = (train(diabetes, "documented_example:SmallNetwork", params, steps) for steps in (1, 200))
+    assert ended.val is not None
+    assert first.val is not None
+    assert ended.val < first.val / 2
 
 
 BODIES = {
