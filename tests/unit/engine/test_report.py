@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ import pytest
 
 from engine.data import Parts, Texts
 from engine.data.texts import TextFile, prepare_texts
-from engine.domain import Trial, TrialState
-from engine.errors import NotFound, StoreUnavailable
+from engine.domain import SweepState, Trial, TrialState
+from engine.errors import NotFound, StoreError, StoreUnavailable
 from engine.models.lstm import Stack
 from engine.models.regressor import Architecture
+from engine.recorder import Recorder
 from engine.report import Reporter, classification, figures, judged, regression, spread
+from engine.store import Store
+from engine.store.journal import Journal
 
 PARAMS = {"layers": 1, "units_1": 2, "activation": "relu"}
 
@@ -204,6 +208,27 @@ def test_what_an_earlier_process_reported_is_kept(tmp_path: Path) -> None:
     assert [stage["trial"] for stage in recorded.reports[-1]["stages"]] == [9, 1]
 
 
+@pytest.mark.parametrize("error", [ValueError("too large"), StoreError("refused")])
+def test_a_report_that_the_database_refuses_is_a_warning_and_the_sweep_ends_well(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    now = datetime.now(UTC)
+    sweep_id = store.sweeps.create("s", "ada", {}, 1, 1, 1, now, claimed=("here", timedelta(minutes=1)))
+
+    def refuse(document: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(store.reports, "put", refuse)
+    recorder = Recorder(store, store.sweeps.get(sweep_id), Journal(tmp_path / "journal"), lambda: now)
+    recorder.start()
+    recorder.report({"_id": sweep_id})
+    recorder.set(best={"number": 1})
+    recorder.finish(SweepState.COMPLETED, 10)
+    assert store.sweeps.get(sweep_id)["state"] == "COMPLETED"
+    assert store.sweeps.get(sweep_id)["best"] == {"number": 1}
+    assert f"the report cannot be stored: {error}" in caplog.text
+
+
 def test_many_stages_share_the_points(tmp_path: Path) -> None:
     recorded = Recorded()
     reporter(tmp_path, recorded, stages=1199).stage_ended(0, trial(1))
@@ -225,6 +250,7 @@ def test_the_confusion_of_the_test_part_is_that_of_the_confirming_trials(tmp_pat
     confirmed = {"trial": 1, "seeds": 3, "figures": {"confusion": {"mean": [[0.4, 0.1], [0.1, 0.4]]}}}
     made.ended(best, [{"trial": 7, "seeds": 3, "figures": {}}, confirmed])
     made.ended(best, [])
+    assert [set(report["final"]) for report in recorded.reports] == [{"trial", "val", "test"}] * 2
     from_others, own = (report["final"]["test"] for report in recorded.reports)
     assert (from_others["accuracy"], from_others["seeds"]) == (0.8, 3)
     assert own["files"] == data.test.files
