@@ -36,8 +36,6 @@ MOST_FILES = 60
 BATCH = 125
 """Windows whose scores are computed at once."""
 DIGITS = 6
-BUILT_IN = ("Regressor", "Custom")
-"""The models that are known here: of any other only the best trials are told."""
 
 Document = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -88,8 +86,6 @@ class Reporter:
         self._keep({**final, "test": tested} if tested else final)
 
     def _report(self, trial: Trial, parts: Sequence[str]) -> Document:
-        if self._model not in BUILT_IN:
-            return {"trial": trial.number}
         flat, data = self._parameters(trial.number), self._data.folds[-1]  # the last fold's network is the one kept
         if isinstance(data, Parts):
             return {"trial": trial.number, **regression(data, trial.params, flat, parts, self._points)}

@@ -29,7 +29,7 @@ TEST: Part = ("test", "test")
 STYLES = ("nhop.css", "report.css")
 """What the report's own file holds of static/css."""
 FIGURES = ("loss", "rmse", "mae", "r2", "error")
-"""The figures of a confirmed configuration, in the order of the page."""
+"""The figures of a confirmed configuration that the page begins with."""
 AXES = {
     "layers": "layers",
     "batch_size": "batch size",
@@ -100,7 +100,6 @@ class ReportPage:
     root of its loss where that is a mean squared error."""
 
     sweep: Mapping[str, Any]
-    classifier: bool
     facts: Sequence[tuple[str, Any]]
     best: Mapping[str, Any] | None
     best_name: str
@@ -135,17 +134,16 @@ def page(store: Store, sweep_id: str) -> ReportPage:
         NotFound: there is no such sweep.
     """
     sweep = store.sweeps.get(sweep_id)
-    report = store.reports.get(sweep_id) or {}
+    report = store.reports.get(sweep_id) or {"own": bool(sweep["config"].get("model_class"))}
     stages = [stage for stage in sweep.get("stages") or [] if stage.get("best") is not None]
     best = sweep.get("best") or None
     numbers = sorted({stage["best"] for stage in stages} | ({best["number"]} if best else set()))
     trials = {trial["number"]: plain(trial) for trial in store.trials.some(sweep_id, numbers)}
-    kept = set(store.models.kept(sweep_id))
+    kept = set() if report.get("own") else set(store.models.kept(sweep_id))
     confirmed = [_confirmed(one, kept) for one in plain(sweep.get("confirmed") or [])]
     told = {stage["index"]: stage for stage in plain(report.get("stages") or [])}
     return ReportPage(
         sweep=plain(public(sweep)),
-        classifier=sweep["config"].get("nn_model") == "Custom",
         facts=_facts(sweep),
         best=plain(best),
         best_name="validation loss" if sweep["config"].get("objective") != "train_loss" else "training loss",
@@ -197,13 +195,14 @@ def _facts(sweep: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _confirmed(one: Mapping[str, Any], kept: set[int]) -> Confirmed:
     figures = {name: figure for name, figure in one["figures"].items() if isinstance(figure.get("std"), int | float)}
+    ordered = [name for name in FIGURES if name in figures] + [name for name in figures if name not in FIGURES]
     return Confirmed(
         trial=one["trial"],
         loss=one["loss"],
         params=one["params"],
         seeds=one["seeds"],
         failed=one["failed"],
-        figures=[(name, spread(figures[name]["mean"], figures[name]["std"])) for name in FIGURES if name in figures],
+        figures=[(name, spread(figures[name]["mean"], figures[name]["std"])) for name in ordered],
         optimism=_optimism(one["optimism"], one["loss"]),
         kept=one["trial"] in kept,
     )
@@ -290,11 +289,14 @@ def _section(
         figures=[(name, figures) for _, name, figures in given if "rmse" in figures],
         charts=[_curve(trial), *_predictions(told, report, parts)] if trial else [],
         confusions=[_confusion(name, figures, classes) for _, name, figures in given if "confusion" in figures],
-        note=_note(bool(given), report.get("folds", 1)),
+        note=_note(bool(given), report),
     )
 
 
-def _note(known: bool, folds: int) -> str:
+def _note(known: bool, report: Mapping[str, Any]) -> str:
+    folds = report.get("folds", 1)
+    if report.get("own"):
+        return "What a model of one's own predicts is not reported yet."
     if not known:
         return "What this trial predicts is not known; its figures stand in the table of trials."
     if folds > 1:
@@ -390,6 +392,8 @@ def _value(value: Any) -> str:
         return {True: "yes", False: "no"}.get(value, "–") if value is not None else "–"
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_value(item)}" for key, item in value.items()) or "–"
     if isinstance(value, list):
         return ", ".join(f"[{_value(item)}]" if isinstance(item, list) else _value(item) for item in value) or "–"
     return str(value) or "–"

@@ -235,12 +235,6 @@ def test_many_stages_share_the_points(tmp_path: Path) -> None:
     assert len(recorded.reports[0]["stages"][0]["val"]["points"]) == 10
 
 
-def test_of_a_model_that_is_not_known_here_the_best_trial_is_told(tmp_path: Path) -> None:
-    recorded = Recorded("mine.py:Net")
-    reporter(tmp_path, recorded).stage_ended(0, trial(1))
-    assert recorded.reports[0]["stages"] == [{"index": 0, "trial": 1}]
-
-
 def test_the_confusion_of_the_test_part_is_that_of_the_confirming_trials(tmp_path: Path) -> None:
     recorded, data = Recorded("Custom"), texts()
     params = {"layers": 1, "units_1": 2, "sequence_length": 5}

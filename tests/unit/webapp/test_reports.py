@@ -134,6 +134,21 @@ def test_after_a_cross_validation_it_says_whose_network_it_is(ada: FlaskClient, 
     assert "Losses are means over 5 folds" in text_of(ada, f"/sweeps/{sweep_id}/report")
 
 
+def test_of_a_users_own_class_it_tells_what_there_is_and_leads_nowhere(ada: FlaskClient, store: Store) -> None:
+    sweep_id = kept.regression(store)
+    store.database["reports"].delete_one({"_id": sweep_id})
+    changed = {
+        "config.model_class": "mine.py:Net",
+        "confirmed.0.figures.hits": {"mean": 0.5, "std": 0.25, "values": []},
+    }
+    store.database["sweeps"].update_one({"_id": sweep_id}, {"$set": {**changed, "config.nn_model": "Custom"}})
+    html = text_of(ada, f"/sweeps/{sweep_id}/report")
+    assert "a model of one's own predicts is not reported" in html.replace("&#39;", "'")
+    assert "Test hits" in words(html)
+    assert "0.50 ± 0.25" in html
+    assert "/trials/" not in html
+
+
 def test_only_models_that_are_kept_can_be_tried_from_it(ada: FlaskClient, store: Store) -> None:
     sweep_id = kept.regression(store)
     store.database["models"].delete_one({"_id": f"{sweep_id}/3"})
