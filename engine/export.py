@@ -23,7 +23,7 @@ import yaml
 from engine import settings as settings_module
 from engine.cluster.spec import ENVIRONMENT
 from engine.errors import NhopError
-from engine.models.trained import TrainedRegressor, trained
+from engine.models.trained import TrainedRegressor, must_be_built_in, trained
 from engine.store import Store, connect
 from engine.store.embedded import uri_of
 
@@ -33,8 +33,10 @@ def export(store: Store, sweep_id: str, number: int, path: Path) -> None:
 
     Raises:
         NotFound: there is no such sweep or trial, or its model is not kept.
+        DataError: the model is a class of the user's own.
     """
     sweep = store.sweeps.get(sweep_id)
+    must_be_built_in(sweep["config"])
     parameters = store.models.get(sweep_id, number)
     (trial,) = store.trials.some(sweep_id, [number])
     about = store.models.about(sweep_id)

@@ -15,7 +15,7 @@ from typing import Any
 
 from engine import settings as settings_module
 from engine.errors import DataError, NhopError
-from engine.models.trained import trained
+from engine.models.trained import must_be_built_in, trained
 from engine.store import Store, connect
 from engine.store.embedded import uri_of
 
@@ -27,9 +27,10 @@ def predict(store: Store, sweep_id: str, number: int, request: Any) -> list[Any]
 
     Raises:
         NotFound: there is no such sweep or trial, or its model is not kept.
-        DataError: the request cannot be predicted.
+        DataError: the request cannot be predicted, or the model is a class of the user's own.
     """
     config = store.sweeps.get(sweep_id)["config"]
+    must_be_built_in(config)
     parameters = store.models.get(sweep_id, number)
     (trial,) = store.trials.some(sweep_id, [number])
     network = trained(config["nn_model"], trial["params"], store.models.about(sweep_id), parameters)

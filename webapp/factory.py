@@ -13,6 +13,7 @@ from engine.settings import ROOT, Settings
 from engine.store import Store
 from webapp import errors, health
 from webapp.auth.views import blueprint as auth
+from webapp.classes.views import blueprint as classes
 from webapp.datasets.views import blueprint as datasets
 from webapp.extensions import SETTINGS, STORE, bootstrap, csrf, login_manager, socketio
 from webapp.filters import register as register_filters
@@ -57,7 +58,7 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
     bootstrap.init_app(app)
     login_manager.init_app(app, add_context_processor=False)  # pages have `viewer`, which asks the store only once
     socketio.init_app(app, async_mode=async_mode, serve_client=False, manage_session=False, transports=["websocket"])
-    for blueprint in (auth, sweeps, datasets, monitor, reports, models, history, health.blueprint):
+    for blueprint in (auth, sweeps, datasets, classes, monitor, reports, models, history, health.blueprint):
         app.register_blueprint(blueprint)
     csrf.init_app(app)  # after the gate of `auth`, so that nobody without an account makes it read a large request
     errors.register(app)

@@ -88,6 +88,18 @@ def windows(tokens: Sequence[int], length: int) -> NDArray[np.int32]:
     return np.array([padded[spare * n // (WINDOWS - 1) : spare * n // (WINDOWS - 1) + length] for n in range(WINDOWS)])
 
 
+def must_be_built_in(config: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        DataError: the sweep trained a class of the user's own, which runs in TensorFlow alone.
+    """
+    if config.get("model_class"):
+        raise DataError(
+            f"the sweep trains {config['model_class']}; models of one's own classes can be neither downloaded nor "
+            "tried here yet"
+        )
+
+
 def trained(model: str, params: Mapping[str, Any], about: Mapping[str, Any], parameters: bytes) -> Any:
     """The trained network of a trial: `TrainedRegressor` or `TrainedClassifier`."""
     kind = TrainedRegressor if model == "Regressor" else TrainedClassifier

@@ -94,6 +94,15 @@ def must_edit(account: Account) -> None:
         raise Forbidden("this account may look, not change; ask an administrator for the role editor")
 
 
+def must_administer(account: Account) -> None:
+    """
+    Raises:
+        Forbidden: the account is no administrator's.
+    """
+    if account.role != "admin":
+        raise Forbidden("only an administrator may do this")
+
+
 def new_setup_token(store: Store, now: datetime) -> str:
     """The token of a fresh one-time link; the one before ends."""
     token = secrets.token_urlsafe(24)

@@ -1,21 +1,33 @@
-"""A user's own classes for sweeps: their axes, found out in a process of its own, and remembered for a while."""
+"""A user's own classes for sweeps: their axes, found out in a process of its own, and remembered for a while; the files
+with them that administrators upload."""
 
 from __future__ import annotations
 
+import importlib.util
+import re
+import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from threading import BoundedSemaphore
+from typing import Any
 
 from engine.config import MODEL_CLASS, SweepConfig
 from engine.errors import ConfigError, ModelError, Problem
-from engine.models.inspection import Axes, inspect, settle
+from engine.models.inspection import Axes, inspect, inspect_file, settle
 from engine.settings import Settings
 from engine.store import Store
+from engine.store.model_files import DIGITS
+from webapp.services.accounts import Account, must_administer
 
 MOST_AT_ONCE = 2
 KEPT_SECONDS = 600.0
 MOST_KEPT = 200
+MOST_BYTES = 2**20
 
 _places = BoundedSemaphore(MOST_AT_ONCE)
 _known: dict[str, tuple[float, Axes]] = {}
@@ -35,12 +47,8 @@ class Remembering:
         """
         found, axes = _known.get(reference, (float("-inf"), {}))
         if self._fresh or time.monotonic() - found > KEPT_SECONDS:
-            if not _places.acquire(blocking=False):
-                raise ModelError("classes are being read for others just now; try again in a moment")
-            try:
+            with _place():
                 axes = inspect(reference, folder)
-            finally:
-                _places.release()
             if len(_known) >= MOST_KEPT:
                 _known.clear()
             _known[reference] = (time.monotonic(), axes)
@@ -87,3 +95,139 @@ def _same(pinned: str, reference: str) -> bool:
     """Whether *reference* may mean the class *pinned*: `name.py:Class` means every version."""
     file, _, name = pinned.partition(":")
     return reference in (pinned, f"{file.partition('@')[0]}:{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An uploaded file, by its newest version. *classes*: as `engine.models.inspection.inspect_file` gives them."""
+
+    name: str
+    reference: str
+    versions: int
+    size: int
+    by: str
+    uploaded: datetime
+    classes: Mapping[str, Mapping[str, Any]]
+    users: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPage:
+    """What templates/classes/index.html shows: all files, and what is wrong with the one that was to be uploaded."""
+
+    files: Sequence[File]
+    problem: str = ""
+    traceback: str = ""
+
+
+def index(store: Store, refused: ConfigError | None = None) -> IndexPage:
+    """All uploaded files."""
+    files = [
+        File(
+            name=name,
+            reference=f"{name}@{newest['sha256'][:DIGITS]}",
+            versions=len(versions),
+            size=newest["size"],
+            by=newest["by"],
+            uploaded=newest["uploaded"],
+            classes=newest["classes"],
+            users=store.model_files.users(name),
+        )
+        for name, versions in _files(store).items()
+        for newest in versions[:1]
+    ]
+    if refused is None:
+        return IndexPage(files)
+    return IndexPage(files, refused.problems[0].message, getattr(refused.__cause__, "traceback", ""))
+
+
+def names(store: Store) -> list[str]:
+    """What the form suggests: the classes of uploaded files."""
+    return [
+        f"{name}:{one}"
+        for name, versions in _files(store).items()
+        for one, found in versions[0]["classes"].items()
+        if "axes" in found
+    ]
+
+
+def _files(store: Store) -> dict[str, list[dict[str, Any]]]:
+    """The versions of each uploaded file, the newest first."""
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for version in store.model_files.all():
+        by_name.setdefault(version["name"], []).append(version)
+    return by_name
+
+
+def upload(store: Store, settings: Settings, account: Account, filename: str, content: bytes, now: datetime) -> str:
+    """Read a file and store it as the newest version of its name; returns a sentence about what was done.
+
+    Raises:
+        Forbidden: the account is no administrator's.
+        ConfigError: at `file`; caused by what the file raised.
+    """
+    must_administer(account)
+    name = filename.replace("\\", "/").rpartition("/")[2]
+    if not name and not content:
+        raise _refused("choose a Python file")
+    if problem := _problem(name, content):
+        raise _refused(problem)
+    try:
+        with _place(), tempfile.TemporaryDirectory(dir=settings.data_dir) as folder:
+            path = Path(folder) / name
+            path.write_bytes(content)
+            found = inspect_file(path)
+    except ModelError as error:
+        raise _refused(str(error)) from error
+    if not store.model_files.add(name, content, found, account.name, now):
+        return f"This version of {name} is already here. Nothing was stored."
+    return f"{name} is stored, with {', '.join(found)}."
+
+
+def delete(store: Store, account: Account, name: str) -> None:
+    """Delete a file with all its versions.
+
+    Raises:
+        Forbidden: the account is no administrator's.
+        NotFound: there is no such file.
+        StateError: a sweep that has not ended uses it.
+    """
+    must_administer(account)
+    store.model_files.delete(name)
+
+
+def too_large() -> ConfigError:
+    """What is said of a file that the server does not take."""
+    return _refused("the file is larger than 1 MB, the most that a model's file may have")
+
+
+def _refused(message: str) -> ConfigError:
+    return ConfigError([Problem("file", message)])
+
+
+def _problem(name: str, content: bytes) -> str:
+    """Why a file cannot be taken; empty: it can."""
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,59}\.py", name):
+        return f"{name[:60]!r} must be called name.py, the name of at most 60 lower-case letters, digits and _"
+    stem = name.removesuffix(".py")
+    if stem in sys.stdlib_module_names or stem in sys.modules or importlib.util.find_spec(stem) is not None:
+        return f"a module {stem} is installed already, and would be found in its place; give the file another name"
+    if len(content) > MOST_BYTES:
+        return too_large().problems[0].message
+    if not content.strip():
+        return "the file is empty"
+    return ""
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    """
+    Raises:
+        ModelError: as many classes are being read as may be.
+    """
+    if not _places.acquire(blocking=False):
+        raise ModelError("classes are being read for others just now; try again in a moment")
+    try:
+        yield
+    finally:
+        _places.release()

@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.domain import ENDED
 from engine.errors import NotFound
+from engine.models.trained import must_be_built_in
 from engine.settings import Settings
 from engine.store import Store
 from webapp.services.helpers import Helper
@@ -48,8 +49,10 @@ def must_have(store: Store, sweep_id: str, number: int) -> dict[str, Any]:
 
     Raises:
         NotFound: there is no such sweep, or the model is not kept.
+        DataError: the model is a class of the user's own.
     """
     sweep = store.sweeps.get(sweep_id)
+    must_be_built_in(sweep["config"])
     if not store.models.has(sweep_id, number):
         raise NotFound(
             f"the model of trial {number} is not kept; only completed trials have one, and it must not be too large"

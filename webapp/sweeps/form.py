@@ -162,10 +162,12 @@ def page(
     copied_from: str = "",
     datasets: Sequence[str] = (),
     own: Mapping[str, Axis] | None = None,
+    classes: Sequence[str] = (),
 ) -> FormPage:
     """The form with what was *typed* in it, every problem at its field, and the names of the *datasets* there are.
 
     Args:
+        classes: those of uploaded files.
         own: the axes of the class that is typed, where they are known.
     """
     wrong: dict[str, str] = {}
@@ -173,11 +175,12 @@ def page(
     for problem in problems:
         key = problem.key if problem.key in shown_axes else problem.key.split(".")[0]
         wrong.setdefault(key, in_titles(problem.message))
+    suggested = {"dataset": datasets, "model_class": classes}
     by_group: dict[str, list[Field]] = {group: [] for group in GROUPS}
     untouched = typed_from({})
     for key, info in SweepConfig.model_fields.items():
         by_group[_extra(info)["group"]].append(
-            _field(key, info, typed, untouched, wrong.get(key, ""), datasets if key == "dataset" else ())
+            _field(key, info, typed, untouched, wrong.get(key, ""), suggested.get(key, ()))
         )
     by_group["model"] = [
         replace(item, axes=axes.fields(typed, wrong, own or {})) if item.kind == "axes" else item

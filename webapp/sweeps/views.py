@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, Problem
 from engine.models.inspection import Axes
 from webapp.extensions import settings, store
 from webapp.services import classes, datasets, sweeps
@@ -26,7 +27,7 @@ def home() -> ResponseReturnValue:
 
 @blueprint.get("/sweeps/new")
 def new() -> ResponseReturnValue:
-    """The form, with the defaults, the configuration of the sweep `?from=`, a preset's stages, a data set."""
+    """The form, with the defaults, the configuration of the sweep `?from=`, a preset's stages, a data set, a class."""
     must_edit(g.viewer)
     source = request.args.get("from", "")
     values = sweeps.config_of(store(), source) if source else sweeps.defaults()
@@ -34,7 +35,9 @@ def new() -> ResponseReturnValue:
         values = {**values, **preset[2]}
     if dataset := request.args.get("dataset", ""):
         values |= datasets.values_for(store(), dataset)
-    page = form.page(form.typed_from(values), copied_from=source, datasets=datasets.names(store()))
+    if model := request.args.get("model", ""):
+        values |= {"nn_model": "Custom", "model_class": model}
+    page = _page(form.typed_from(values), copied_from=source)
     return render_template("sweeps/new.html", page=page)
 
 
@@ -45,7 +48,7 @@ def create() -> ResponseReturnValue:
         sweep_id = sweeps.create(store(), settings(), g.viewer, form.read(request.form), datetime.now(UTC))
     except ConfigError as error:
         own = classes.known(request.form.get("model_class", "").strip())
-        page = form.page(request.form, error.problems, datasets=datasets.names(store()), own=own)
+        page = _page(request.form, error.problems, own=own)
         return render_template("sweeps/new.html", page=page), 400
     return redirect(url_for("monitor.live", sweep_id=sweep_id), 303)
 
@@ -62,7 +65,7 @@ def read_axes() -> ResponseReturnValue:
         typed = axes.with_own(typed, own)
     except ConfigError as error:
         problems += error.problems
-    page = form.page(typed, problems, datasets=datasets.names(store()), own=own)
+    page = _page(typed, problems, own=own)
     return render_template("sweeps/new.html", page=page), 400 if problems else 200
 
 
@@ -93,3 +96,10 @@ def end_trial(sweep_id: str, number: int) -> ResponseReturnValue:
     """End a trial in training early."""
     sweeps.end_trial(store(), g.viewer, sweep_id, number)
     return "", 204
+
+
+def _page(
+    typed: MultiDict[str, str], problems: Iterable[Problem] = (), copied_from: str = "", own: Axes | None = None
+) -> form.FormPage:
+    """The form, with the data sets and classes that there are."""
+    return form.page(typed, problems, copied_from, datasets.names(store()), own, classes.names(store()))

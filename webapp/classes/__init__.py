@@ -1,0 +1,1 @@
+"""Uploaded Python files with classes of one's own: the list, an upload, deleting one."""
