@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from playwright.sync_api import Page, expect
@@ -71,7 +75,8 @@ def test_the_laptop_sweep_goes_from_the_form_to_the_history(
         expect(page.locator("[data-processes]")).to_contain_text(process)
     expect(page.locator("[data-curves] canvas")).to_be_visible(timeout=END_MS)
     expect(page.locator("[data-state]")).to_have_text("Completed", timeout=END_MS)
-    expect(rows).to_have_count(9)
+    expect(rows).to_have_count(18)  # nine of the search, and the best three from three other seeds
+    expect(page.locator("[data-confirmed] tr")).to_have_count(3)
     expect(page.locator("[data-trials-done]")).to_have_text("9 of 9")
     expect(page.locator("[data-stage]")).to_have_text("3 of 3")
     expect(page.locator("[data-space-head]")).to_contain_text("Stage 3")
@@ -136,6 +141,52 @@ def test_stop_ends_the_sweep_and_all_its_processes(
     wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids), 20, "the end of the TensorFlow processes")
     page.get_by_role("link", name="Run in the history").click()
     expect(page.get_by_role("heading", name="stopped")).to_contain_text("Interrupted")
+
+
+def test_a_table_goes_from_upload_to_a_model_that_predicts_elsewhere(
+    enter: Callable[[Server], Page], running: Server, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(200, 2)) * [3, 50] + [10, 200]
+    y = 5 * x[:, 0] - x[:, 1]
+    rows = "".join(f"{a:.4f},{b:.4f},{target:.4f}\n" for (a, b), target in zip(x, y, strict=True))
+    (tmp_path / "prices.csv").write_text(f"area,age,price\n{rows}")
+    page = enter(running)
+    page.get_by_role("link", name="Data sets").click()
+    page.get_by_label("File").set_input_files(tmp_path / "prices.csv")
+    page.get_by_role("button", name="Upload").click()
+    page.get_by_role("link", name="New sweep with it").click()
+    page.get_by_label("Name", exact=True).fill("prices")
+    page.locator("details").filter(has=page.locator("#train_log_dir")).locator("summary").click()
+    page.locator("#train_log_dir").fill(str(tmp_path / "logs"))
+    for bound, value in (("#batch_size-0", "20"), ("#batch_size-1", "60"), ("#learning_rate-1", "0.01")):
+        page.locator(bound).fill(value)
+    start(page)
+    expect(page.locator("[data-state]")).to_have_text("Completed", timeout=END_MS)
+    expect(page.locator("[data-baseline]")).to_contain_text("linear regression")
+
+    page.get_by_role("link", name="Report", exact=True).click()
+    expect(page.get_by_role("heading", name="prices")).to_be_visible()
+    expect(page.locator("main")).to_contain_text("±")
+    page.get_by_role("link", name="Try it").first.click()
+    page.get_by_label("area").fill("12.5")
+    page.get_by_label("age").fill("180")
+    page.get_by_role("button", name="Predict price").click()
+    shown = page.get_by_role("status").locator(".answer-number").inner_text()
+    with page.expect_download(timeout=END_MS) as download:
+        page.get_by_role("link", name="Download model").click()
+    download.value.save_as(tmp_path / "model.zip")
+    with zipfile.ZipFile(tmp_path / "model.zip") as archive:
+        archive.extractall(tmp_path / "model")
+    program = (tmp_path / "model" / "predict.py").read_text()
+    program = re.sub(r"rows = .*", "rows = [[12.5, 180.0]]", program) + "print(float(list(model.predict("
+    program += "tf.constant(rows, tf.float32)).values())[0][0]))\n"
+    (tmp_path / "model" / "program.py").write_text(program)
+    said = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path / "model", check=True, capture_output=True, text=True,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+    ).stdout.split()[-1]  # fmt: skip
+    assert float(shown) == pytest.approx(float(said), rel=1e-5), "the page shows six digits"
 
 
 def test_the_web_process_has_no_tensorflow_and_stays_small(running: Server) -> None:
