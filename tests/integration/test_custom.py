@@ -56,6 +56,8 @@ def test_a_residual_network_learns_a_table_and_is_measured_in_the_target_s_units
     assert ended.test is not None
     assert ended.test["loss"] < 0.75 * variance
     assert ended.train < untrained.train / 1.5
+    assert ended.val is not None
+    assert 0.3 * ended.val < ended.train < 1.5 * ended.val, "both are in the target's unit, squared"
     assert ended.test["r2"] == pytest.approx(1 - ended.test["loss"] / variance, abs=1e-3)
     assert 0.5 * ended.test["loss"] ** 0.5 < ended.test["mae"] < ended.test["loss"] ** 0.5
 
