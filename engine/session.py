@@ -25,7 +25,7 @@ from engine.cluster.elsewhere import Elsewhere
 from engine.cluster.machine import names_of
 from engine.cluster.spec import ClusterPlan
 from engine.config import SweepConfig, parse
-from engine.data import Texts, prepare
+from engine.data import Parts, Texts, prepare
 from engine.domain import SweepState, Trial
 from engine.errors import ConfigError, LeaseLost, NhopError, Problem, StoreUnavailable
 from engine.events import EventType
@@ -207,6 +207,8 @@ def _optimize(
         before = recorder.sweep
         sweep_id = before["_id"]
         store.models.describe(sweep_id, data.about())
+        if isinstance(data, Parts):
+            recorder.set(baseline=data.linear_baseline())
         stored = {trial["number"]: trial for trial in store.trials.of_sweep(sweep_id, curves=True, limit=0)}
         known, ended = _known(stored, before, journal)
         if known:
