@@ -183,7 +183,7 @@ def _keep_only_the_latest(path: Path) -> int:
 
 def test_a_killed_worker_costs_one_attempt_and_no_more(place: Installation) -> None:
     place.start_daemon()
-    sweep_id = place.create(opt_stages=[[20_000, 3]], train_tolerance=0)
+    sweep_id = place.create(opt_stages=[[100_000, 3]], train_tolerance=0)
 
     def at_work() -> int | None:
         processes = place.sweep(sweep_id).get("processes") or {}
@@ -204,7 +204,7 @@ def test_a_killed_worker_costs_one_attempt_and_no_more(place: Installation) -> N
 def test_a_trial_on_its_last_attempt_fails_alone_when_the_optimizer_is_killed(place: Installation) -> None:
     """The trials in training are given up, in words; the sweep goes on with the others."""
     place.start_daemon()
-    sweep_id = place.create(opt_stages=[[20_000, 2], [50, 2]], max_attempts=1)
+    sweep_id = place.create(opt_stages=[[10_000_000, 2], [50, 2]], max_attempts=1, train_tolerance=0)
     wait_until(lambda: [t for t in place.trials(sweep_id) if t["step"] > 0], 60, "a trial in training")
     kill(place.optimizer(sweep_id))
     sweep = place.wait_ended(sweep_id, 90)
