@@ -177,7 +177,7 @@ def together(world: World, mode: str) -> None:
 
 def killed_server(world: World) -> None:
     """A worker on B that is killed costs its trial one attempt, and comes back."""
-    sweep_id = world.sweep(**hosts(world, world.b), opt_stages=[[20_000, 2]], train_tolerance=0)
+    sweep_id = world.sweep(**hosts(world, world.b), opt_stages=[[100_000, 2]], train_tolerance=0)
     other = world.daemon(on_b=True)
     world.wait_state(sweep_id, "worker_0", "training")
     wait_until(lambda: _server_below(other.pid), 10, "the server of B").kill()
