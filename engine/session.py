@@ -45,6 +45,8 @@ FINISH_SECONDS = 900.0
 UNTOLD = timedelta(seconds=5)
 """Trials that ended so long before the newest event of a trial, or later, are told again by the next process."""
 
+EXPOSED = "the parameter servers and workers listen on all interfaces, since %s; fence their ports"
+
 log = logging.getLogger("nhop.sweep")
 
 
@@ -199,6 +201,8 @@ def _optimize(
         wait_for_all=config.missing_hosts == "wait", modules=modules if config.model_class else None,
     )  # fmt: skip
     cluster.start()
+    if plan.remote:
+        log.warning(EXPOSED, "other machines take part")
     try:
         data = prepare(config, lambda name: store.datasets.fetch(name, work_dir))
         data.save(data_path)
@@ -228,9 +232,8 @@ def _optimize(
         return best.loss
     finally:
         cluster.stop()
-        if cluster.private is False:
-            why = "other machines take part" if plan.remote else "this system allows no private network namespace"
-            log.warning("the parameter servers and workers listen on all interfaces, since %s; fence their ports", why)
+        if cluster.private is False and not plan.remote:
+            log.warning(EXPOSED, "this system allows no private network namespace")
 
 
 def _with_class(store: Store, config: SweepConfig, folder: Path) -> SweepConfig:

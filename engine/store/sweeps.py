@@ -189,8 +189,8 @@ class Sweeps:
         with answered():
             found = self._collection.find_one({"_id": sweep_id}, fields) or {}
         return Wishes(
-            found.get("stop_requested", False),
-            found.get("pause_requested", False),
+            bool(found.get("stop_requested")),
+            bool(found.get("pause_requested")),
             frozenset(found.get("cancel_requested", [])),
         )
 

@@ -45,8 +45,8 @@ class Trials:
             return list(cursor.sort("number", 1).limit(limit))
 
     def losses(self, sweep_id: str) -> list[Document]:
-        """{number, stage, state, loss} of every trial, by number: what a chart of all of them needs."""
-        fields = {"_id": 0, "number": 1, "stage": 1, "state": 1, "loss": 1}
+        """{number, stage, state, loss, confirms} of every trial, by number: what a chart of all of them needs."""
+        fields = {"_id": 0, "number": 1, "stage": 1, "state": 1, "loss": 1, "confirms": 1}
         with answered():
             return list(self._collection.find({"sweep_id": sweep_id}, fields).sort("number", 1).limit(1_000_000))
 

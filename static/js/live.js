@@ -283,6 +283,8 @@ function best(found) {
   }
   const figures = Object.entries(state.trials.get(found.number)?.figures ?? {}).map(([name, value]) => [FIGURES[name] ?? name, figure(name, value)]);
   const rows = [["loss", loss(found.loss)], ...figures, ["network", network(found.params)], ...parameters(found.params)];
+  const explained = state.trials.get(found.number)?.figures?.r2;
+  if (isNumber(explained) && explained < 0.05) rows.push(["worth", "hardly more than predicting the mean"]);
   find("best").replaceChildren(...rows.filter(([, value]) => value).flatMap(([name, value]) => [element("dt", {}, capital(name)), element("dd", {}, value)]));
 }
 
@@ -349,7 +351,7 @@ function shownCurves() {
   const withCurve = [...state.curves].filter(([, points]) => points.length > 0).map(([number]) => number).sort((a, b) => b - a);
   const best = withCurve.filter((number) => number === state.sweep.best?.number);
   const running = withCurve.filter((number) => !best.includes(number) && state.trials.get(number)?.state === "RUNNING");
-  const others = withCurve.filter((number) => !best.includes(number) && !running.includes(number));
+  const others = withCurve.filter((number) => !best.includes(number) && !running.includes(number) && !state.trials.get(number)?.confirms);
   return [...best, ...running, ...(running.length ? [] : others)].slice(0, SHOWN_CURVES).sort((a, b) => a - b);
 }
 
@@ -378,7 +380,7 @@ function trialRow(number) {
   row.className = isBest ? "is-best" : "";
   row.replaceChildren(
     element("td", { class: "num" }, String(number), isBest ? element("span", { class: "visually-hidden" }, " (best)") : null),
-    element("td", { class: "num" }, trial.confirms ? element("span", { class: "unit", title: `Trains trial ${trial.confirms}'s configuration again from another seed` }, `as ${trial.confirms}`) : isNumber(trial.stage) ? String(trial.stage + 1) : dash),
+    element("td", { class: "num" }, trial.confirms ? element("span", { class: "unit", title: `Trains trial ${trial.confirms}'s configuration again from another seed` }, `confirms ${trial.confirms}`) : isNumber(trial.stage) ? String(trial.stage + 1) : dash),
     element("td", {}, badge(trial.state), trial.attempt > 1 ? element("span", { class: "unit" }, ` attempt ${trial.attempt}`) : null),
     element("td", { class: "mono" }, network(trial.params)),
     element("td", { class: error ? "wrap" : "" }, inShort(trial.params), error),

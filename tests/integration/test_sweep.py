@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -335,30 +334,24 @@ def test_memory_stays_flat_over_two_thousand_trials(place: Installation) -> None
     """Under 5 % growth of each process after the first hundred."""
     place.start_daemon()
     sweep_id = place.create(
-        opt_stages=[[10, 2000]], hidden_layers=[4, 10], batch_size=[100, 2000], activation=["relu", "tanh"],
+        opt_stages=[[10, 3000]], hidden_layers=[4, 10], batch_size=[100, 2000], activation=["relu", "tanh"],
         data_instances=10_000, train_tolerance=0,
     )  # fmt: skip
 
-    def done() -> int:
-        return int(place.sweep(sweep_id)["progress"]["done"])
+    def memory_at(trials: int) -> list[int]:
+        wait_until(lambda: place.sweep(sweep_id)["progress"]["done"] >= trials, 300, f"{trials} trials", every=0.1)
+        return [own_memory(process) for process in processes]
 
-    wait_until(lambda: done() >= 100, 60, "a hundred trials")
-    processes = family(place.optimizer(sweep_id))
+    processes: list[psutil.Process] = []
+    memory_at(100)
+    processes += family(place.optimizer(sweep_id))
     assert len(processes) == 5, "optimizer, zygote, parameter server and two workers were expected"
-    before = [own_memory(process) for process in processes]
-    after = list(before)
-
-    def near_the_end() -> bool:
-        if done() >= 1900:
-            return True
-        with suppress(psutil.NoSuchProcess):
-            after[:] = [own_memory(process) for process in processes]
-        return False
-
-    wait_until(near_the_end, 300, "two thousand trials", every=0.3)
+    before, after = memory_at(100), memory_at(2000)
+    assert place.sweep(sweep_id)["state"] == "RUNNING", "measured too late: the processes may be ending"
+    place.store.sweeps.stop(sweep_id, datetime.now(UTC))
     place.wait_ended(sweep_id)
     for process, then, now in zip(processes, before, after, strict=True):
-        assert now < then * 1.05, f"{process}: {then / 1e6:.1f} MB after 100 trials, {now / 1e6:.1f} MB at the end"
+        assert now < then * 1.05, f"{process}: {then / 1e6:.1f} MB after 100 trials, {now / 1e6:.1f} MB after 2,000"
 
 
 def own_memory(process: psutil.Process) -> int:

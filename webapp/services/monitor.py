@@ -87,7 +87,8 @@ def _stages(sweep: Mapping[str, Any]) -> list[Document]:
 def _curves(store: Store, sweep_id: str, trials: list[Document], best: int | None) -> dict[int, Points]:
     """The learning curves of the best trial, of the running ones, brought up to date, and of the last that finished."""
     running = [trial["number"] for trial in trials if trial["state"] == TrialState.RUNNING]
-    finished = [trial["number"] for trial in trials if trial["state"] == TrialState.COMPLETED][-CURVES:]
+    ended = [trial for trial in trials if trial["state"] == TrialState.COMPLETED and not trial.get("confirms")]
+    finished = [trial["number"] for trial in ended][-CURVES:]
     found = store.trials.some(sweep_id, [*running, *finished, *([best] if best is not None else [])])
     shown: dict[int, Points] = {trial["number"]: list(trial.get("curve") or []) for trial in found}
     begun: dict[int, datetime | None] = {

@@ -199,7 +199,8 @@ def page(
     fields = {item.key: item for group in groups for item in (*group.fields, *group.more)}
     places = {key: (item.first_input, item.title) for key, item in fields.items()}
     places |= {f"{axes.KEY}.{axis.name}": (axis.first_input, axis.name) for axis in fields[axes.KEY].axes}
-    summary = [(*places.get(key, ("", key)), message) for key, message in wrong.items()]
+    order = [key for key in places if key in wrong] + [key for key in wrong if key not in places]
+    summary = [(*places.get(key, ("", key)), wrong[key]) for key in order]
     return FormPage(groups, summary, copied_from=copied_from)
 
 
