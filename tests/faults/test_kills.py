@@ -20,7 +20,7 @@ from engine.store import embedded
 from tests.installation import SMALL, Installation, family, installation, kill, wait_gone
 from tests.waiting import wait_until
 
-STAGES = [[300, 12], [200, 3]]
+STAGES = [[8000, 12], [4000, 3]]
 TOTAL = 15
 
 
