@@ -6,13 +6,13 @@ python -m bench.fresh NUMBER STEPS
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from engine.cluster.machine import answers
 from engine.cluster.ports import free_ports
 from engine.cluster.spec import ENVIRONMENT
 from engine.config import parse
@@ -60,13 +60,8 @@ tf.distribute.Server(tf.train.ClusterSpec(ast.literal_eval(sys.argv[1])), job_na
 
 
 def _wait(address: str) -> None:
-    host, port = address.rsplit(":", 1)
-    while True:
-        try:
-            socket.create_connection((host, int(port)), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
+    while not answers(address):
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -198,10 +198,6 @@ class Cluster:
             return []
         return [process.member.name for process in executors if _free(process)]
 
-    def missing(self) -> list[str]:
-        """The servers on other machines that do not answer."""
-        return [name for name, process in self._processes.items() if process.state is ProcessState.MISSING]
-
     def train(self, name: str, job: Job) -> bool:
         """Give *job* to an idle executor; False when it has just died."""
         process = self._processes[name]
@@ -505,11 +501,7 @@ class Cluster:
         if process.state is not ProcessState.MISSING and now - process.answered < limit:
             return
         known = self._elsewhere.known(process.member.name) if self._elsewhere else {}
-        why = known.get("detail") or (
-            f"started by the daemon on {known['machine']}"
-            if known.get("machine")
-            else f"no daemon on {process.member.host} has taken it on"
-        )
+        why = known.get("detail") or f"no daemon on {process.member.host} has taken it on"
         silent = "accepts connections but does not answer" if now < process.shunned else "does not answer"
         detail = f"{silent}; {why}"
         if (process.state, process.detail) == (ProcessState.MISSING, detail):

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from engine.data.texts import MOST_CHARACTERS, MOST_FILES
 from engine.errors import DataError
 
 Document = dict[str, Any]
@@ -36,10 +37,6 @@ MOST_RATIO = 100
 """Text is packed to a tenth or so; what grows a hundred times is made to."""
 SMALL = 2**20
 """A file of up to so many bytes may be of any ratio."""
-MOST_FILES = 2000
-"""Files of a class that are read for training."""
-MOST_CHARACTERS = 50_000
-"""Characters of a file that are read for training."""
 MOST_KEYWORDS_BYTES = 2**20
 LONGEST_LABEL = 100
 BLOCK = 2**20

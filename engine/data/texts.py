@@ -27,7 +27,9 @@ PADDING, OTHER = 0, 1
 FIRST = 2
 """The number of the vocabulary's first token."""
 MOST_FILES = 2000
+"""Files of a class that are read for training."""
 MOST_CHARACTERS = 50_000
+"""Characters of a file that are read for training."""
 LEAST_FILES = 3
 """Files of a class: one for each part, at least."""
 MOST_WORDS = 1000

@@ -9,9 +9,11 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from playwright.sync_api import Page
 
@@ -95,6 +97,21 @@ class Server:
         running = embedded.recorded(self.data_dir)
         assert running is not None
         return connect(running.uri, seconds=10)
+
+
+@contextmanager
+def server_with_daemon(data_dir: Path) -> Iterator[Server]:
+    """A server with a daemon, as `make run` starts it; both end afterwards."""
+    server = Server(data_dir, NHOP_NO_DAEMON="")
+    server.start()
+    yield server
+    with closing(server.store()) as store:
+        daemons = [machine["pid"] for machine in store.database["machines"].find({})]
+    for pid in daemons:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in daemons), 30, "the end of the daemon")
+    server.stop()
 
 
 @pytest.fixture(scope="session")

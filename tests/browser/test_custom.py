@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
-import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Server
+from tests.browser.conftest import Server, server_with_daemon
 from tests.custom_classes import SOURCE
-from tests.waiting import wait_until
 
 END_MS = 120_000
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with a daemon, as `make run` starts it."""
-    server = Server(tmp_path_factory.mktemp("custom") / "data", NHOP_NO_DAEMON="")
-    server.start()
-    yield server
-    with closing(server.store()) as store:
-        daemons = [machine["pid"] for machine in store.database["machines"].find({})]
-    for pid in daemons:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in daemons), 30, "the end of the daemon")
-    server.stop()
+    with server_with_daemon(tmp_path_factory.mktemp("custom") / "data") as server:
+        yield server
 
 
 def test_a_class_is_uploaded_its_axes_are_narrowed_and_its_trials_train(

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from engine.store import Store
-from tests.browser.conftest import Server
+from tests.browser.conftest import Server, server_with_daemon
 from tests.waiting import wait_until
 
 SWEEP_PAGE = re.compile(r"/sweeps/[0-9a-f]{12}$")
@@ -27,17 +27,8 @@ END_MS = 120_000
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with a daemon, as `make run` starts it."""
-    server = Server(tmp_path_factory.mktemp("whole") / "data", NHOP_NO_DAEMON="")
-    server.start()
-    yield server
-    with closing(server.store()) as store:
-        daemons = [machine["pid"] for machine in store.database["machines"].find({})]
-    for pid in daemons:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in daemons), 30, "the end of the daemon")
-    server.stop()
+    with server_with_daemon(tmp_path_factory.mktemp("whole") / "data") as server:
+        yield server
 
 
 @pytest.fixture
