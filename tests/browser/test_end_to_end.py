@@ -44,6 +44,8 @@ def fill(page: Page, server: Server, name: str, log_dir: Path) -> None:
     page.get_by_label("Name", exact=True).fill(name)
     page.locator("details").filter(has=page.locator("#train_log_dir")).locator("summary").click()
     page.locator("#train_log_dir").fill(str(log_dir))
+    page.locator("details").filter(has=page.locator("#opt_tolerance")).locator("summary").click()
+    page.locator("#opt_tolerance").fill("0")  # else a small improvement, a matter of the seed, ends a stage early
 
 
 def start(page: Page) -> str:
