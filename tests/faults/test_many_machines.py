@@ -26,6 +26,6 @@ def test_a_sweep_across_two_machines(scenario: str, tmp_path: Path) -> None:
     where = "namespaces" if _namespaces() else "loopback"
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults.two_machines", str(tmp_path), where, scenario],
-        cwd=ROOT, capture_output=True, text=True, timeout=240, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{where}: {done.stdout}{done.stderr}"
