@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,8 @@ class Reached:
     done: bool
     figures: Mapping[str, float] = field(default_factory=dict)
     test: Mapping[str, Any] | None = None
+    rung: tuple[int, float] | None = None
+    """The rung that it has reached, and its loss there, by the job's objective."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,15 @@ class Cancelled:
     attempt: int
     worker: str
     step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned(Cancelled):
+    """A trial ended at *rung* because its *loss* there, which has just been told, is above the *limit*."""
+
+    rung: int
+    loss: float
+    limit: float
 
 
 Happening = Reached | Broken | Cancelled
@@ -207,9 +218,11 @@ class Cluster:
 
     def cancel(self, name: str) -> None:
         """End at the next chunk boundary the trial that an executor trains; `Cancelled` follows."""
-        process = self._processes[name]
-        if process.channel is not None and process.job is not None:
-            process.channel.send({"cancel": {"number": process.job.number, "attempt": process.job.attempt}})
+        self._order(name, "cancel")
+
+    def limit(self, name: str, limits: Iterable[tuple[int, float]]) -> None:
+        """Give the trial that an executor trains fresher *limits*, as `Job.limits`: it heeds those of rungs to come."""
+        self._order(name, "limit", to=list(limits))
 
     def pause(self, paused: bool) -> None:
         """Hold every trial at its next chunk boundary and begin no other, or go on."""
@@ -257,6 +270,13 @@ class Cluster:
             process.pid, process.job, process.channel = None, None, None
             self._change(process, ProcessState.STOPPED, "")
         self._selector.close()
+
+    def _order(self, name: str, what: str, **more: Any) -> None:
+        """Tell an executor what to do with the trial that it trains."""
+        process = self._processes[name]
+        if process.channel is not None and process.job is not None:
+            about = {"number": process.job.number, "attempt": process.job.attempt}
+            process.channel.send({what: about, **more})
 
     def _hear_zygote(self) -> list[Happening]:
         assert self._control is not None  # noqa: S101
@@ -381,6 +401,8 @@ class Cluster:
         name = process.member.name
         if kind == "cancelled":
             return [Cancelled(job.number, job.attempt, name, body["step"])]
+        if kind == "pruned":
+            return [Pruned(**body, worker=name)]
         if kind in ("progress", "done"):
             return [
                 Reached(
@@ -393,6 +415,7 @@ class Cluster:
                     kind == "done",
                     body["figures"],
                     body["test"],
+                    tuple(body["rung"]) if body["rung"] else None,
                 )
             ]
         return [Broken(job.number, job.attempt, name, body.get("error", kind), lost=False)]

@@ -144,6 +144,7 @@ def _train_all(trainer: Trainer, channel: Channel) -> None:
 
 def _train(trainer: Trainer, job: Job, channel: Channel, orders: Orders) -> None:
     about = {"number": job.number, "attempt": job.attempt}
+    limits = dict(job.limits)
     try:
         for progress in trainer.train(job):
             if not all(math.isfinite(loss) for loss in (progress.train, progress.val or 0.0)):
@@ -152,14 +153,20 @@ def _train(trainer: Trainer, job: Job, channel: Channel, orders: Orders) -> None
             if progress.done and job.keep:
                 _keep(trainer.parameters(), Path(job.keep))
             reached = {**about, "step": progress.step, "train": progress.train, "val": progress.val,
-                       "figures": dict(progress.figures), "test": progress.test}  # fmt: skip
+                       "figures": dict(progress.figures), "test": progress.test, "rung": progress.rung}  # fmt: skip
             if not channel.send({"done" if progress.done else "progress": reached}):
                 os._exit(0)
             if progress.done:
                 return
-            if not _may_go_on(about, orders):
+            if not _may_go_on(about, orders, limits):
                 channel.send({"cancelled": {**about, "step": progress.step}})
                 return
+            if progress.rung is not None:
+                rung, loss = progress.rung
+                if loss > limits[rung]:
+                    ended = {"step": progress.step, "rung": rung, "loss": loss, "limit": limits[rung]}
+                    channel.send({"pruned": {**about, **ended}})
+                    return
     except OTHERS_LOST:
         raise
     except Exception:
@@ -175,13 +182,15 @@ def _keep(parameters: NDArray[np.float32], path: Path) -> None:
     part.replace(path)
 
 
-def _may_go_on(about: Message, orders: Orders) -> bool:
-    """Whether the trial *about* is still wanted; waits while it is paused."""
+def _may_go_on(about: Message, orders: Orders, limits: dict[int, float]) -> bool:
+    """Whether the trial *about* is still wanted; waits while it is paused, and takes fresher *limits*."""
     paused = False
     while paused or orders.waiting():
         order = orders.next()
         if order.get("cancel") == about:
             return False
+        if order.get("limit") == about:
+            limits.update(order["to"])
         paused = order.get("pause", paused)
     return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,7 +17,9 @@ class Job:
     *model_class*: the user's own class instead of *model*, as `engine.models.custom.load_class` takes it; *length*: the
     tokens of a text that it reads at once, where it has no axis for them.
     *keep*: the file that is to hold its parameters (.npy, flat) when it is done; empty: none. *test*: measure it on the
-    test part at the end.
+    test part at the end. *limits*: (rung, the largest loss with which it goes on beyond that step), rising; the loss is
+    its *objective*, "val_loss" or "train_loss" (smoothed). With cross-validation the rungs are the first fold's, and so
+    is the loss there.
     """
 
     number: int
@@ -34,6 +36,8 @@ class Job:
     test: bool = False
     model_class: str = ""
     length: int = 0
+    objective: str = "val_loss"
+    limits: Sequence[tuple[int, float]] = ()
 
     @property
     def architecture(self) -> Architecture:
@@ -58,6 +62,7 @@ class Progress:
         done: there is no more to train.
         figures: what else the model measures on the validation part, by name.
         test: what it measures on the test part, at the end of a job that asks for it.
+        rung: the rung that it has reached, and the job's objective there; None between rungs.
     """
 
     step: int
@@ -66,3 +71,4 @@ class Progress:
     done: bool
     figures: Mapping[str, float] = field(default_factory=dict)
     test: Mapping[str, Any] | None = None
+    rung: tuple[int, float] | None = None

@@ -48,10 +48,10 @@ class Trainer:
         self._passing: list[Hashable] = []
 
     def train(self, job: Job) -> Iterator[Progress]:
-        """Train *job*, reporting after every chunk of steps; stop by not asking for more.
+        """Train *job*, reporting after every chunk of steps and at its rungs; stop by not asking for more.
 
         With cross-validation it is trained on one fold after the other; what is reported are means over the folds, and
-        of its steps as many as if there were one fold.
+        of its steps as many as if there were one fold. The rungs are the first fold's.
         """
         folds = len(self._data.folds)
         ended: list[Progress] = []
@@ -65,7 +65,7 @@ class Trainer:
                 yield mean_of(so_far, job.steps if done and folds > 1 else step, done)
 
     def _train_fold(self, job: Job, fold: int) -> Iterator[Progress]:
-        """Train *job* on one fold."""
+        """Train *job* on one fold, and stop over at its rungs on the first."""
         network = network_of(job, self._data)
         if not network.lasting:
             self._make_room(network.key)
@@ -76,18 +76,22 @@ class Trainer:
             np.int32(job.seed),
         )
         begun = self._begin(network, job, rule, fixed, fold)
+        rungs = [rung for rung, _ in job.limits if rung < job.steps and fold == 0]
         pace = Pace()
         step, measured = 0, float("-inf")
         while True:
             now = time.monotonic()
-            reached, train, still = begun.advance(step + pace.next(job.steps - step))
+            end = next((rung for rung in rungs if rung > step), job.steps)
+            reached, train, still = begun.advance(step + pace.next(end - step))
             pace.took(max(1, reached - step), time.monotonic() - now)
             step = reached
             done = still or step >= job.steps
+            at_rung = end < job.steps and step >= end
             val: float | None = None
             figures: dict[str, float] = {}
             cost = self._costs.get(network.key, 0.0)
-            if done or time.monotonic() - measured > cost / MEASURING:
+            wanted = done or (at_rung and job.objective == "val_loss")
+            if wanted or time.monotonic() - measured > cost / MEASURING:
                 now = time.monotonic()
                 found = self._measure(network, fold, "val")
                 figures = {name: value for name, value in found.items() if isinstance(value, float)}
@@ -97,7 +101,9 @@ class Trainer:
                 self._costs[network.key] = 0.0 if is_first else measured - now
             test = self._measure(network, fold, "test") if done and job.test else None
             scaled = train * self._data.target_scale ** network.units.get("loss", 0)
-            yield Progress(step, scaled, val, done, figures, test)
+            loss = scaled if job.objective == "train_loss" else val
+            rung = (end, loss) if at_rung and loss is not None else None
+            yield Progress(step, scaled, val, done, figures, test, rung)
             if done:
                 return
 

@@ -289,7 +289,7 @@ def test_what_is_ordered_together_with_a_trial_is_heeded() -> None:
             assert Channel(ours).send(order)
         orders = Orders(Channel(theirs))
         assert orders.next() == {"train": {}}
-        assert not _may_go_on(about, orders)
+        assert not _may_go_on(about, orders, {})
         assert not orders.waiting()
 
 
