@@ -152,9 +152,7 @@ class AshaPruner:
         return [(step, self._limit(number, self._rungs[steps, bracket, step])) for step in rungs]
 
     def report(self, number: int, steps: int, step: int, loss: float) -> None:
-        bracket = self._bracket(number, steps)
-        if step in self._steps(steps)[bracket:]:
-            self._rungs[steps, bracket, step].put(number, _ordered(loss))
+        self._rungs[steps, self._bracket(number, steps), step].put(number, _ordered(loss))
 
     def _steps(self, steps: int) -> list[int]:
         """The rungs of trials of *steps* steps, rising."""
