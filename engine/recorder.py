@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from engine.domain import SweepState, Trial, TrialState, Wishes
 from engine.errors import LeaseLost, StoreError, StoreUnavailable
 from engine.events import EventType
 from engine.store import Store
+from engine.store.columns import block_of
 from engine.store.events import draft
 from engine.store.journal import Journal
 from engine.store.sweeps import public as public_sweep
@@ -56,6 +57,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._trials: dict[int, Document] = {}
         self._running: dict[int, Trial] = {}
+        self._blocks: set[int] = set()
         self._fields: Document = {}
         self._run_fields: Document = {}
         self._metrics: dict[str, Document] = {}
@@ -174,6 +176,7 @@ class Recorder:
         while not self.lost.is_set():
             try:
                 self._flush(running=False)
+                self._write_columns(None)
                 self._store.sweeps.finish(self._id, self._fence, state, fields)
                 self._sweep.update(fields, state=str(state))
                 with self._lock:
@@ -253,6 +256,7 @@ class Recorder:
             with self._lock:
                 if self._trials.get(number) is document:
                     del self._trials[number]
+        self._flush_columns(trials)
         self._flush_models()
         self._flush_report()
         if fields:
@@ -269,6 +273,28 @@ class Recorder:
         again, self._again = self._again, True
         self._store.events.write(self._id, self._writing, again=again)
         self._writing, self._again = [], False
+
+    def _flush_columns(self, written: Iterable[int]) -> None:
+        """Write the columns of the blocks that now seem to have ended; a block that has not comes here again."""
+        self._blocks |= {block_of(number) for number in written}
+        with self._lock:
+            busy = {block_of(number) for number in self._running}
+        for block in sorted(self._blocks - busy - {max(self._blocks, default=0)}):
+            self._write_columns(block)
+            self._blocks.discard(block)
+
+    def _write_columns(self, block: int | None) -> None:
+        """Write a block, or all that the sweep still lacks. What the database refuses is given up: it can be made from
+        the trials at any time."""
+        try:
+            if block is None:
+                self._store.columns.complete(self._id, self._fence)
+            else:
+                self._store.columns.write(self._id, block, self._fence)
+        except (StoreUnavailable, LeaseLost):
+            raise
+        except StoreError as error:
+            log.warning("the columns of the trials cannot be stored: %s", error)
 
     def _flush_models(self) -> None:
         with self._lock:

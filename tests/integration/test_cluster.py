@@ -9,14 +9,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from engine.cluster.cluster import Broken, Cancelled, Cluster, Deadlines, Happening, Reached
+from engine.cluster.cluster import Broken, Cancelled, Cluster, Deadlines, Happening, Pruned, Reached
 from engine.cluster.spec import ClusterPlan
 from engine.config import parse
 from engine.data import prepare
@@ -64,8 +65,10 @@ class Driver:
     def wait_idle(self, *names: str) -> None:
         self.until(lambda: set(names) <= set(self.cluster.idle()), what=f"{names} ready")
 
-    def train(self, name: str, number: int, steps: int = 200, **params: Any) -> None:
-        assert self.cluster.train(name, job(number, steps, **params))
+    def train(
+        self, name: str, number: int, steps: int = 200, limits: Sequence[tuple[int, float]] = (), **params: Any
+    ) -> None:
+        assert self.cluster.train(name, replace(job(number, steps, **params), limits=limits))
 
     def wait_done(self, *numbers: int) -> None:
         def done() -> bool:
@@ -76,6 +79,17 @@ class Driver:
 
     def reached(self, number: int) -> list[Reached]:
         return [item for item in self.happened if isinstance(item, Reached) and item.number == number]
+
+    def wait_pruned(self, number: int) -> tuple[Reached, Pruned]:
+        """The last of its reports, and its end at a rung."""
+
+        def pruned() -> Pruned | None:
+            return next((item for item in self.happened if isinstance(item, Pruned) and item.number == number), None)
+
+        end = self.until(pruned, what=f"the end of trial {number} at a rung")
+        of_it = [item for item in self.happened if item.number == number]
+        assert of_it[-1] is end
+        return of_it[-2], end
 
     def process(self, role: str, index: int = 0) -> dict[str, Any]:
         """What was last told of a process."""
@@ -229,6 +243,44 @@ def test_a_trial_can_be_held_and_let_go_and_ended_at_a_chunk_boundary(start: Cal
     driver.wait_done(2)
 
 
+def test_a_trial_ends_at_a_rung_when_its_loss_is_above_the_limit_also_one_that_comes_while_it_trains(
+    start: Callable[..., Driver],
+) -> None:
+    driver = start(**TRIALS)
+    driver.wait_idle("worker_0", "worker_1")
+    driver.train("worker_0", 1, 200, limits=[(30, float("inf")), (90, 0.0), (120, float("inf"))])
+    last, end = driver.wait_pruned(1)
+    assert (end.worker, end.step, end.rung, end.limit) == ("worker_0", 90, 90, 0.0)
+    assert last.rung == (90, end.loss)
+    assert last.val == end.loss > 0
+    assert [item.rung[0] for item in driver.reached(1) if item.rung] == [30, 90]
+    assert "worker_0" in driver.cluster.idle(), "the worker must live on"
+
+    driver.train("worker_0", 2, 10_000_000, limits=[(200, 1e9), (20_000, float("inf")), (10_000_000 - 1, 0.0)])
+    driver.until(lambda: any(item.rung for item in driver.reached(2)), what="the first rung")
+    driver.cluster.limit("worker_0", [(200, 0.0), (20_000, 0.0)])
+    last, end = driver.wait_pruned(2)
+    assert (end.step, end.rung, end.limit) == (20_000, 20_000, 0.0)
+    driver.cluster.limit("worker_0", [(20_000, 0.0)])  # too late: nothing comes of it
+    driver.train("worker_0", 3, 200, limits=[(90, 1e9)])
+    driver.wait_done(3)
+
+    driver.train("worker_0", 4, 50, limits=[(10, 1e9)], train_optimizer="sgd", learning_rate=1e30)
+    driver.until(lambda: isinstance(driver.happened[-1], Broken), what="divergence, which is no matter of limits")
+
+
+def test_training_on_all_workers_ends_at_a_rung_too(start: Callable[..., Driver]) -> None:
+    driver = start(**ASYNC)
+    driver.wait_idle("chief")
+    driver.train("chief", 1, 300, limits=[(25, 1e9), (67, 0.0)])
+    last, end = driver.wait_pruned(1)
+    assert (end.step, end.rung) == (67, 67)
+    assert last.rung == (67, end.loss)
+    driver.wait_idle("chief")
+    driver.train("chief", 2, 100, limits=[(25, 1e9)])
+    driver.wait_done(2)
+
+
 def test_a_worker_that_the_system_has_stopped_is_replaced(start: Callable[..., Driver]) -> None:
     driver = start(deadlines=Deadlines(stopped=1.0), **TRIALS)
     driver.wait_idle("worker_0", "worker_1")
@@ -278,19 +330,22 @@ def test_a_stopped_zygote_is_replaced_with_all_that_it_forked(start: Callable[..
 
 
 def test_what_is_ordered_together_with_a_trial_is_heeded() -> None:
-    """Cancel and pause may arrive in one read with the order to train."""
+    """Cancel, pause and fresher limits may arrive in one read with the order to train."""
     from engine.cluster.channel import Channel
     from engine.cluster.roles import Orders, _may_go_on
 
     ours, theirs = socket.socketpair()
     with ours, theirs:
         about = {"number": 1, "attempt": 1}
-        for order in ({"train": {}}, {"pause": True}, {"pause": False}, {"cancel": about}):
+        fresh = [{"limit": about, "to": [[90, 0.5]]}, {"limit": {"number": 1, "attempt": 2}, "to": [[9, 0.1]]}]
+        for order in ({"train": {}}, {"pause": True}, *fresh, {"pause": False}, {"cancel": about}):
             assert Channel(ours).send(order)
         orders = Orders(Channel(theirs))
         assert orders.next() == {"train": {}}
-        assert not _may_go_on(about, orders, {})
+        limits = {9: 1.0, 90: 1.0}
+        assert not _may_go_on(about, orders, limits)
         assert not orders.waiting()
+        assert limits == {9: 1.0, 90: 0.5}, "those of another trial are none of its business"
 
 
 def test_a_silent_chief_is_replaced_with_all_that_it_may_wait_for(start: Callable[..., Driver]) -> None:

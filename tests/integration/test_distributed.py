@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +32,8 @@ JOBS = [
 """The second has a mini-batch smaller than the number of workers, and needs larger variables than the first."""
 
 
-def results(parallelism: str, folder: Path) -> dict[int, Reached]:
-    """The end of each of JOBS on 2 parameter servers and 3 workers."""
+def results(parallelism: str, folder: Path, limits: Sequence[tuple[int, float]] = ()) -> dict[int, Reached]:
+    """The end of each of JOBS on 2 parameter servers and 3 workers, with *limits* that all of them keep."""
     config = parse(
         {"data_instances": 400, "parallelism": parallelism, "worker_hosts": "localhost:1,localhost:2,localhost:3"}
     )
@@ -39,13 +41,16 @@ def results(parallelism: str, folder: Path) -> dict[int, Reached]:
     prepare(config).save(folder / "data.npz")
     cluster = Cluster(ClusterPlan.of(config), folder / "data.npz", folder, lambda change: None)
     cluster.start()
-    waiting, ended = list(JOBS), {}
+    waiting, ended = [replace(job, limits=limits) for job in JOBS], {}
+    rungs: dict[int, list[int]] = {job.number: [] for job in JOBS}
 
     def all_ended() -> bool:
         for name in cluster.idle()[: len(waiting)]:
             cluster.train(name, waiting.pop(0))
         for happening in cluster.poll(0.1):
             assert not isinstance(happening, Broken), happening
+            if happening.rung:
+                rungs[happening.number].append(happening.rung[0])
             if happening.done:
                 ended[happening.number] = happening
         return len(ended) == len(JOBS)
@@ -54,6 +59,7 @@ def results(parallelism: str, folder: Path) -> dict[int, Reached]:
         wait_until(all_ended, 90, f"the end of all jobs; see {folder}")
     finally:
         cluster.stop()
+    assert all(passed == [rung for rung, _ in limits] for passed in rungs.values())
     return ended
 
 
@@ -65,7 +71,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Reached]:
 def test_synchronous_training_equals_one_process_with_the_whole_batch(
     alone: dict[int, Reached], tmp_path: Path
 ) -> None:
-    together = results("sync", tmp_path / "logs")
+    """Also when it stops over at rungs."""
+    together = results("sync", tmp_path / "logs", [(7, float("inf")), (33, float("inf"))])
     for number, one in alone.items():
         assert together[number].val == pytest.approx(one.val, rel=1e-4)
 

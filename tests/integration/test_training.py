@@ -123,6 +123,10 @@ def test_a_linear_problem_is_learnt(trainer: Any, optimizer: str, rate: float) -
 
 
 def trained(trainer: Any, monkeypatch: pytest.MonkeyPatch, size: int, **values: Any) -> list[Progress]:
+    return trained_on(job(**values), trainer, monkeypatch, size)
+
+
+def trained_on(work: Job, trainer: Any, monkeypatch: pytest.MonkeyPatch, size: int = 10) -> list[Progress]:
     from engine.training import trainer as loop
 
     class Fixed(FixedPace):
@@ -130,7 +134,7 @@ def trained(trainer: Any, monkeypatch: pytest.MonkeyPatch, size: int, **values: 
 
     Fixed.size = size
     monkeypatch.setattr(loop, "Pace", Fixed)
-    return list(trainer.train(job(**values)))
+    return list(trainer.train(work))
 
 
 def test_the_same_seed_gives_the_same_losses_whatever_the_size_of_the_chunks(
@@ -219,3 +223,55 @@ def test_the_folds_that_are_saved_are_loaded_again(tmp_path: Path) -> None:
     assert len(again.folds) == 4
     for fold, same in zip(data.folds, again.folds, strict=True):
         np.testing.assert_array_equal(fold.y_val, same.y_val)
+
+
+LIMITS = [(7, float("inf")), (40, float("inf")), (41, float("inf"))]
+"""Two of them a step apart, none at a multiple of 10."""
+
+
+def test_a_trial_stops_over_at_its_rungs_and_tells_its_loss_there(
+    trainer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.training.trainer.MEASURING", 1e-9)  # the validation loss only where it must be
+    work = replace(job(120), limits=[*LIMITS, (500, 0.0)])
+    reports = trained_on(work, trainer, monkeypatch)
+    assert [report.step for report in reports if report.rung] == [7, 40, 41], "beyond the end there is none"
+    assert all(report.rung == (report.step, report.val) for report in reports if report.rung)
+    reports = trained_on(replace(work, objective="train_loss"), trainer, monkeypatch)
+    assert [report.rung for report in reports if report.rung] == [
+        (report.step, report.train) for report in reports if report.step in (7, 40, 41)
+    ]
+    assert reports[-1].step == 120
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "sgd", "Adagrad"])
+def test_rungs_change_nothing_of_what_is_learnt(trainer: Any, optimizer: str) -> None:
+    work = job(300, train_optimizer=optimizer, tolerance=1e-6)
+    plain = list(trainer.train(work))[-1]
+    parameters = trainer.parameters()
+    stopping_over = list(trainer.train(replace(work, limits=[*LIMITS, (300, 0.0)])))[-1]
+    np.testing.assert_array_equal(trainer.parameters(), parameters)
+    assert stopping_over == plain
+
+
+def test_a_trial_that_converges_before_a_rung_never_reaches_it(trainer: Any) -> None:
+    reports = list(trainer.train(replace(job(5000, tolerance=1e9), limits=[(20, 0.0), (1000, 0.0)])))
+    assert [report.rung[0] for report in reports if report.rung] == [20]
+    assert reports[-1].done
+    assert reports[-1].step < 60
+
+
+def test_with_cross_validation_the_rungs_are_the_first_folds_and_so_is_the_loss(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from engine.training.local import LocalTrainer
+
+    data = prepare(parse({"dataset": "diabetes", "nn_dimensions": [10, 1], "folds": 3}))
+    assert isinstance(data, Parts)
+    work = replace(job(30, inputs=10), limits=[(9, float("inf"))])
+    alone = trained_on(work, LocalTrainer(replace(data, others=())), monkeypatch)
+    together = trained_on(work, LocalTrainer(data), monkeypatch)
+    assert [(report.step, report.rung) for report in together if report.rung] == [
+        (3, report.rung) for report in alone if report.rung
+    ], "9 of 30 steps of one fold of three"
+    assert [report.step for report in together] == [3, 6, 9, 10, 13, 16, 20, 23, 26, 30]
