@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import PydanticCustomError
 
 from engine.errors import ConfigError, Problem, SpaceError
+from engine.lattice import Lattice
 from engine.space import (
     LAYERS,
     SEQUENCE,
@@ -64,8 +65,9 @@ GROUPS: Mapping[str, str] = {
 """The parts of the form, in order, each with the sentence under its heading."""
 
 
-def _key(default: Any, group: str, title: str, help: str, unit: str = "", **rules: Any) -> Any:
-    extra: dict[str, Any] = {"group": group, "unit": unit}
+def _key(default: Any, group: str, title: str, help: str, unit: str = "", live: bool = False, **rules: Any) -> Any:
+    """A key of the configuration; *live*: it may be changed while the sweep runs."""
+    extra: dict[str, Any] = {"group": group, "unit": unit, "live": live}
     if isinstance(default, list | dict):
         rules["default_factory"] = lambda: copy.deepcopy(default)
     else:
@@ -75,6 +77,12 @@ def _key(default: Any, group: str, title: str, help: str, unit: str = "", **rule
 
 def _problem(message: str) -> PydanticCustomError:
     return PydanticCustomError("nhop", "{message}", {"message": message})
+
+
+def _algorithm(name: Any) -> Any:
+    """The name of a search algorithm however its letters are written; random is RS."""
+    names = {"random": "RS", "rs": "RS", "tpe": "TPE", "cma-es": "CMA-ES", "cmaes": "CMA-ES", "nsga-ii": "NSGA-II"}
+    return names.get(name.strip().lower(), name.strip().lower()) if isinstance(name, str) else name
 
 
 def _axis(document: Any) -> dict[str, Any]:
@@ -104,8 +112,27 @@ class SweepConfig(BaseModel):
     )
 
     trainer: Literal["Optimizer"] = _key("Optimizer", "sweep", "Trainer", "The optimizer class that runs the sweep.")
-    hyperparam_opt: Literal["RS"] = _key(
-        "RS", "search", "Search algorithm", "How points are drawn. RS is random search, narrowed from stage to stage."
+    hyperparam_opt: Annotated[
+        Literal["RS", "sobol", "grid", "TPE", "CMA-ES", "NSGA-II"], BeforeValidator(_algorithm)
+    ] = _key(
+        "RS",
+        "search",
+        "Search algorithm",
+        "How points are drawn. RS, random: always right, and best with many workers. sobol, quasi-random: covers the "
+        "space more evenly than chance. grid: every combination of a few values, for one to three axes. TPE, Bayesian: "
+        "learns which regions are good, from about 20 trials on. CMA-ES, evolution: for several numeric axes and 100 "
+        "trials or more. NSGA-II, genetic: for many choices and 100 trials or more.",
+        live=True,
+    )
+    grid_levels: int = _key(
+        3,
+        "search",
+        "Values of each axis in a grid",
+        "For the algorithm grid: so many evenly spaced values of every numeric axis, both bounds among them.",
+        "values",
+        live=True,
+        ge=1,
+        le=1000,
     )
 
     nn_model: Literal["Regressor", "Custom"] = _key(
@@ -130,6 +157,7 @@ class SweepConfig(BaseModel):
         "The hyper-parameters that the class adds to the search, within the bounds it gives. Empty: all of them, as "
         "the class gives them.",
         max_length=MOST_AXES,
+        live=True,
     )
     nn_dimensions: list[int] = _key(
         [4, 1],
@@ -219,7 +247,7 @@ class SweepConfig(BaseModel):
     )
 
     hidden_layers: list[int] = _key(
-        [4, 10], "search", "Hidden layers", "Fewest and most hidden layers; both are drawn.", "layers"
+        [4, 10], "search", "Hidden layers", "Fewest and most hidden layers; both are drawn.", "layers", live=True
     )
     nodes_per_layer: list[int] | None = _key(
         None,
@@ -227,14 +255,18 @@ class SweepConfig(BaseModel):
         "Nodes per layer",
         "Fewest and most nodes of each hidden layer. Empty: the same bounds as the hidden layers.",
         "nodes",
+        live=True,
     )
-    batch_size: list[int] = _key([100, 2000], "search", "Batch size", "Smallest and largest mini-batch.", "rows")
+    batch_size: list[int] = _key(
+        [100, 2000], "search", "Batch size", "Smallest and largest mini-batch.", "rows", live=True
+    )
     rnn_layers: list[int] | None = _key(
         None,
         "search",
         "LSTM layers",
         "Fewest and most LSTM layers. Empty: as many as there are LSTM state sizes.",
         "layers",
+        live=True,
     )
     rnn_units: list[int] | None = _key(
         None,
@@ -242,6 +274,7 @@ class SweepConfig(BaseModel):
         "LSTM units",
         "Fewest and most units of each LSTM layer. Empty: the LSTM state sizes.",
         "units",
+        live=True,
     )
     rnn_seq_length: list[int] | None = _key(
         None,
@@ -249,18 +282,23 @@ class SweepConfig(BaseModel):
         "LSTM sequence length",
         "Fewest and most tokens that the LSTM reads at once. Empty: the sequence length.",
         "tokens",
+        live=True,
     )
     learning_rate: list[float] = _key(
-        [0.001, 0.0001], "search", "Learning rate", "Two bounds, in either order; drawn uniformly between them."
+        [0.001, 0.0001],
+        "search",
+        "Learning rate",
+        "Two bounds, in either order; drawn uniformly between them.",
+        live=True,
     )
     log_scale: bool = _key(
-        False, "search", "Logarithmic learning rate", "Draw the learning rate uniformly in its logarithm."
+        False, "search", "Logarithmic learning rate", "Draw the learning rate uniformly in its logarithm.", live=True
     )
     train_optimizer: list[Literal["Adam", "sgd", "Adagrad"]] = _key(
-        [*OPTIMIZERS], "search", "Training optimizers", "Each trial draws one of those chosen."
+        [*OPTIMIZERS], "search", "Training optimizers", "Each trial draws one of those chosen.", live=True
     )
     activation: list[Literal["relu", "tanh"]] = _key(
-        [*ACTIVATIONS], "search", "Activations", "Each trial draws one of those chosen."
+        [*ACTIVATIONS], "search", "Activations", "Each trial draws one of those chosen.", live=True
     )
 
     opt_stages: list[list[int]] = _key(
@@ -269,6 +307,7 @@ class SweepConfig(BaseModel):
         "Stages",
         "Steps of each trial and number of trials, stage by stage; each later stage searches a smaller space "
         "around the best point of the stage before. Without stages: one stage of the two values below.",
+        live=True,
     )
     train_epoch: int = _key(
         1000,
@@ -278,18 +317,128 @@ class SweepConfig(BaseModel):
         "steps",
         ge=1,
         le=MAX_STEPS,
+        live=True,
     )
     opt_epoch: int = _key(
-        3, "stages", "Trials", "Number of trials when there are no stages.", "trials", ge=1, le=MAX_TRIALS
+        3, "stages", "Trials", "Number of trials when there are no stages.", "trials", ge=1, le=MAX_TRIALS, live=True
+    )
+    narrowing: Literal["best", "quantile", "none"] = _key(
+        "best",
+        "stages",
+        "Narrowing",
+        "What a later stage searches. best: around the best trial of the stage before. quantile: the bounds and "
+        "choices of its best trials. none: the whole space again.",
+        live=True,
+    )
+    shrink: float = _key(
+        0.5,
+        "stages",
+        "Shrink",
+        "For narrowing best: how far the new bounds lie from the best value, as a part of it.",
+        live=True,
+        gt=0,
+        le=10,
+    )
+    quantile: float = _key(
+        0.2,
+        "stages",
+        "Best quantile",
+        "For narrowing quantile: the part of the trials that counts as the best, two trials at least.",
+        "of the trials",
+        live=True,
+        gt=0,
+        le=1,
+    )
+    pruner: Literal["none", "median", "asha", "hyperband"] = _key(
+        "none",
+        "stages",
+        "Pruner",
+        "Ends trials early that will not win. none: all train to the end. median: those worse than half of the others "
+        "at the same step. asha, successive halving: at ever more steps only the best part goes on, for trials of many "
+        "steps. hyperband: asha from several first looks, where a good trial may begin slowly.",
+        live=True,
+    )
+    pruner_eta: int = _key(
+        3,
+        "stages",
+        "Reduction factor",
+        "For asha and hyperband: one of so many trials goes on after each look.",
+        live=True,
+        ge=2,
+        le=20,
+    )
+    pruner_min_steps: int = _key(
+        0,
+        "stages",
+        "First look",
+        "For asha and hyperband: the fewest steps after which a trial may be pruned. 0: chosen from the stage's steps.",
+        "steps",
+        live=True,
+        ge=0,
+        le=MAX_STEPS,
+    )
+    max_seconds: int = _key(
+        0,
+        "stages",
+        "Time budget",
+        "The search ends after so long, and the trials in training with it; the best is still confirmed. 0: no limit.",
+        "seconds",
+        live=True,
+        ge=0,
+        le=100_000_000,
+    )
+    target_loss: float | None = _key(
+        None,
+        "stages",
+        "Target loss",
+        "The search ends when the best loss is this low. Empty: no target.",
+        live=True,
+    )
+    patience: int = _key(
+        0,
+        "stages",
+        "Patience",
+        "The search ends when so many trials in a row have ended without a better loss. 0: never.",
+        "trials",
+        live=True,
+        ge=0,
+        le=MAX_TRIALS,
+    )
+    max_failures: int = _key(
+        25,
+        "stages",
+        "Failures in a row",
+        "The sweep fails when so many trials in a row have failed: something is wrong with all of them. 0: never.",
+        "trials",
+        live=True,
+        ge=0,
+        le=MAX_TRIALS,
     )
     train_tolerance: float = _key(
-        1e-8, "stages", "Training tolerance", "A trial stops early when its smoothed loss changes by no more.", ge=0
+        1e-8,
+        "stages",
+        "Training tolerance",
+        "A trial stops early when its smoothed loss changes by no more.",
+        ge=0,
+        live=True,
     )
     opt_tolerance: float = _key(
-        1e-5, "stages", "Search tolerance", "A stage ends when a new best improves the loss by no more. 0: never.", ge=0
+        1e-5,
+        "stages",
+        "Search tolerance",
+        "A stage ends when a new best improves the loss by no more. 0: never.",
+        ge=0,
+        live=True,
     )
     max_attempts: int = _key(
-        3, "stages", "Attempts", "How often a trial is tried when its process or machine dies.", "times", ge=1, le=20
+        3,
+        "stages",
+        "Attempts",
+        "How often a trial is tried when its process or machine dies.",
+        "times",
+        ge=1,
+        le=20,
+        live=True,
     )
     confirm: int = _key(
         3,
@@ -300,9 +449,17 @@ class SweepConfig(BaseModel):
         "configurations",
         ge=0,
         le=100,
+        live=True,
     )
     confirm_seeds: int = _key(
-        3, "stages", "Seeds to confirm with", "How often each of them is trained again.", "times", ge=1, le=50
+        3,
+        "stages",
+        "Seeds to confirm with",
+        "How often each of them is trained again.",
+        "times",
+        ge=1,
+        le=50,
+        live=True,
     )
     running_stage: int = _key(0, "stages", "Running stage", "Shown while the sweep runs; not to be set.", ge=0, le=0)
 
@@ -503,6 +660,11 @@ class SweepConfig(BaseModel):
             units = [Int(*(self.rnn_units or [sizes[min(layer, len(sizes) - 1)]] * 2)) for layer in range(layers.high)]
         axes |= {units_axis(layer): axis for layer, axis in enumerate(units, start=1)}
         return SearchSpace(axes, {units_axis(layer): (LAYERS, layer) for layer in range(1, len(units) + 1)})
+
+    @property
+    def grid_points(self) -> int:
+        """How many points the grid of the whole space has."""
+        return Lattice(self.space(), self.grid_levels).count or 0
 
     @property
     def tied(self) -> bool:

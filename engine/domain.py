@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -64,12 +64,40 @@ TRIAL_MOVES: Mapping[TrialState, frozenset[TrialState]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """What made a version of a sweep's configuration, the first of which is 1; one of three, or several.
+
+    Attributes:
+        changes: {key: [value before, value after]}.
+        points: to be tried in addition.
+        retries: numbers of failed trials that are to be tried again.
+    """
+
+    version: int
+    by: str
+    at: datetime
+    changes: Mapping[str, list[Any]] = field(default_factory=dict)
+    points: Sequence[Params] = ()
+    retries: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user wants of a sweep that runs: end it, hold it, end some of its trials early."""
+    """What the user wants of a sweep that runs: end it, hold it, end some of its trials early, search otherwise.
+
+    *config* is the configuration as the newest of *edits* has left it.
+    """
 
     stop: bool = False
     pause: bool = False
     cancel: frozenset[int] = frozenset()
+    edits: tuple[Edit, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def version(self) -> int:
+        """Of the configuration."""
+        return self.edits[-1].version if self.edits else 1
 
 
 ENDED = frozenset({SweepState.COMPLETED, SweepState.FAILED, SweepState.STOPPED})
@@ -97,7 +125,9 @@ class Trial:
     points. *figures* are what else the model measured last on the validation part.
 
     A trial that *confirms* another one, by its number, trains the same configuration from another seed after the
-    search; *test* is what it measured on the test part.
+    search; *test* is what it measured on the test part. A trial that the user asked for has the version of the
+    configuration that did so as its *edit*; one that repeats a failed trial *retries* it, by its number. *rungs* are
+    [step, loss] where a pruner looked at it.
     """
 
     sweep_id: str
@@ -123,6 +153,9 @@ class Trial:
     confirms: int | None = None
     test: dict[str, Any] | None = None
     attempts: list[dict[str, Any]] = field(default_factory=list)
+    rungs: list[list[float]] = field(default_factory=list)
+    edit: int | None = None
+    retries: int | None = None
 
     def move(self, new: TrialState) -> None:
         self.state = move(TRIAL_MOVES, self.state, new)

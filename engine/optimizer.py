@@ -10,27 +10,34 @@ import logging
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from engine.cluster.cluster import Broken, Cancelled, Cluster, Happening, Reached
-from engine.config import SweepConfig
+from engine import pruners, samplers
+from engine.cluster.cluster import Broken, Cancelled, Cluster, Happening, Pruned, Reached
+from engine.config import SweepConfig, parse
 from engine.confirmation import confirmation, in_words
-from engine.domain import SweepState, Trial, TrialState, Wishes
+from engine.domain import Edit, SweepState, Trial, TrialState, Wishes
 from engine.errors import LeaseLost, NhopError
 from engine.events import EventType
+from engine.pruners import Pruner
 from engine.recorder import Recorder
-from engine.samplers import RandomSampler
-from engine.space import LAYERS, RESERVED, SearchSpace, hidden_units
-from engine.stages import best_of, narrow, ranked
+from engine.samplers import Sampler
+from engine.space import LAYERS, RESERVED, Params, SearchSpace, hidden_units, space_of
+from engine.stages import best_of, ranked, space_after
+from engine.store.sweeps import edits_of
 from engine.training.job import Job
 
 POLL_SECONDS = 0.1
 CURVE_POINTS = 200
 COUNTED = (TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED)
 """The states that make a trial one of those that are done."""
+
+REFRESH_SECONDS = 1.0
+"""A trial that has been in training for so long gets the pruner's limits anew when another reaches a rung."""
 
 log = logging.getLogger("nhop.optimizer")
 
@@ -43,6 +50,19 @@ class SweepStopped(NhopError):
     """The user stopped the sweep."""
 
 
+class TooManyFailures(NhopError):
+    """So many trials in a row have failed that something is wrong with all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """A trial that the user asked for, by the edit of a version: a point, or one more try of a failed trial's."""
+
+    version: int
+    params: Params
+    retries: int | None = None
+
+
 class Optimizer:
     """Runs the stages of one sweep.
 
@@ -50,7 +70,7 @@ class Optimizer:
         sweep_id: whose trials these are.
         config: with `seed` set.
         cluster: started.
-        recorder: where all of it is recorded.
+        recorder: where all of it is recorded, and what the user wants is known.
         known: the trials that an earlier process of this sweep has recorded.
         ended_stages: the stages that an earlier process has finished.
         on_result: called with each trial that has ended, the best loss before it, and how many have completed.
@@ -75,6 +95,7 @@ class Optimizer:
     ) -> None:
         if config.seed is None:
             raise ValueError("a sweep needs a seed before it runs")
+        before = recorder.sweep
         self._id = sweep_id
         self._config = config
         self._seed = config.seed
@@ -85,17 +106,36 @@ class Optimizer:
         self._models = models
         self._on_stage = on_stage
         self._dimensions = dimensions or (config.nn_dimensions[0], config.nn_dimensions[1])
-        self._trials = {trial.number: trial for trial in known}
-        self._ended_stages = set(ended_stages)
+        self._trials: dict[int, Trial] = {}
+        self._confirming: list[Trial] = []
+        self._asked: list[Trial] = []
+        self._proposed: Counter[int] = Counter()
+        for trial in known:
+            self._add(trial)
+        self._closed = set(ended_stages)
         self._best = best_of(list(self._trials.values()))
-        self._stages: list[dict[str, Any]] = []
+        self._stages: list[dict[str, Any]] = [dict(stage) for stage in before.get("stages") or []]
         searched = [trial for trial in self._trials.values() if trial.confirms is None]
         self._ended = Counter(trial.state for trial in searched)
-        self._steps = sum(trial.steps for trial in searched if trial.state in COUNTED)
+        ended = [trial for trial in searched if trial.state in COUNTED and trial.finished]
+        self._finished = sorted(ended, key=lambda trial: (trial.finished, trial.number))
+        self._steps = sum(trial.steps for trial in ended)
+        self._steps_trained = sum(trial.step for trial in ended)
+        self._steps_before = self._steps
+        self._failures, self._idle_trials = in_a_row(self._finished)
+        self._next = 1
         self._paused = False
         self._cancelled: set[int] = set()
-        self._began = time.monotonic()
-        self._steps_before = self._steps
+        self._spent: float = (before.get("progress") or {}).get("seconds", 0.0)
+        self._spent_before = self._spent
+        self._ticked = time.monotonic()
+        self._version: int = before.get("applied", 1)
+        self._extras: deque[Extra] = deque()
+        self._ask_for(edits_of(before))
+        self._enough: str | None = None
+        self._sampler: Sampler | None = None
+        self._told = 0
+        self._pruner = self._make_pruner()
 
     def run(self) -> Trial:
         """All stages; returns the best trial.
@@ -103,112 +143,209 @@ class Optimizer:
         Raises:
             SweepStopped: the user stopped it.
             NoTrialCompleted: no trial of a stage completed.
+            TooManyFailures: as many trials in a row have failed as may.
             ClusterError: the processes cannot be kept running.
             LeaseLost: another optimizer owns the sweep.
         """
         if self._best is not None:  # an earlier process may have died before the database knew of it
             self._record_best(self._best)
-        space = user = self._config.space()
-        for index, (steps, count) in enumerate(self._config.stages):
-            self._begin_stage(index, steps, count, space)
-            self._run_stage(index, steps, count, space)
-            trials = [trial for trial in self._trials.values() if trial.stage == index]
-            best = best_of(trials)
-            if best is None:
-                raise NoTrialCompleted(_why_none(index, trials))
-            self._stages[-1].update(best=best.number, ended=len(trials))
-            self._recorder.set(stages=[dict(stage) for stage in self._stages])
-            log.info("stage %d: best loss %.6g, trial %d: %s", index + 1, best.loss, best.number, describe(best))
-            self._on_stage(index, best)
-            space = narrow(space, best.params, user, tied=self._config.tied)
-        self._confirm()
-        assert self._best is not None  # noqa: S101 - the last stage had a best
-        return self._best
+        self._look_whether_enough()
+        index = 0
+        while True:
+            while index < len(self._config.stages) and (self._enough is None or index < len(self._stages)):
+                self._run_stage(index)
+                index += 1
+            if self._extras:
+                self._train_all(max(0, index - 1), deque())
+            if self._best is None:
+                raise NoTrialCompleted(
+                    _why_none(f"the search ended before a trial completed ({self._enough})", self._finished)
+                )
+            self._confirm(max(0, index - 1))
+            if not self._extras and (self._enough is not None or index >= len(self._config.stages)):
+                return self._best
 
-    def _confirm(self) -> None:
+    def _confirm(self, index: int) -> None:
         """Train the best configurations again from other seeds, and measure them on the test part."""
-        config, index = self._config, len(self._config.stages)
+        config = self._config
         chosen = ranked(self._trials.values())[: config.confirm]
         if not chosen:
             return
         log.info("confirming: the best trials (%s) are trained again, each from %d other seeds",
                  ", ".join(str(trial.number) for trial in chosen), config.confirm_seeds)  # fmt: skip
-        number = 1 + max(trial.number for trial in self._trials.values() if trial.confirms is None)
         waiting: deque[Trial] = deque()
-        for trial in [trial for trial in chosen for _ in range(config.confirm_seeds)]:
-            if number not in self._trials:
-                self._trials[number] = Trial(
-                    self._id, number, index, trial.params, trial.steps, trial_seed(self._seed, number),
+        for trial in chosen:
+            confirming = [other for other in self._confirming if other.confirms == trial.number]
+            for _ in range(config.confirm_seeds - len(confirming)):
+                number = self._next_number()
+                again = Trial(
+                    self._id, number, index + 1, trial.params, trial.steps, trial_seed(self._seed, number),
                     created=self._clock(), confirms=trial.number,
                 )  # fmt: skip
-            self._take_up(self._trials[number])
-            if self._trials[number].state is TrialState.QUEUED:
-                waiting.append(self._trials[number])
-            number += 1
-        self._train_all(index, waiting)
+                self._add(again)
+                confirming.append(again)
+            waiting += [other for other in confirming if self._take_up(other)]
+        self._train_all(None, waiting)
         confirmed = [confirmation(trial, self._trials.values(), not config.model_class) for trial in chosen]
         self._recorder.set(confirmed=confirmed)
         for one in confirmed:
             log.info("trial %d: on the test part, %s", one["trial"], in_words(one))
 
-    def _begin_stage(self, index: int, steps: int, count: int, space: SearchSpace) -> None:
-        stage = {"index": index, "steps": steps, "trials": count, "space": space.to_document()}
-        self._stages.append({**stage, "best": None, "ended": None})
-        self._recorder.set(stages=[dict(stage) for stage in self._stages], progress=self._progress(index))
-        self._recorder.event(EventType.STAGE, stage)
+    def _run_stage(self, index: int) -> None:
+        """Begin a stage or go on with it, and end it."""
+        self._begin_stage(index)
+        if index not in self._closed:
+            known = [trial for trial in self._of_stage(index) if self._take_up(trial)]
+            self._train_all(index, deque(known))
+            self._closed.add(index)
+            self._recorder.stage_ended(index)
+        trials = self._of_stage(index)
+        best = best_of(trials)
+        if best is None:
+            if self._enough is None:
+                raise NoTrialCompleted(_why_none(f"no trial of stage {index + 1} completed", trials))
+            return
+        self._stages[index].update(best=best.number, ended=len(trials))
+        self._recorder.set(stages=self._stage_documents())
+        log.info("stage %d: best loss %.6g, trial %d: %s", index + 1, best.loss, best.number, describe(best))
+        self._on_stage(index, best)
+
+    def _begin_stage(self, index: int) -> None:
+        """Tell of a stage, with the space that it searches."""
+        steps, count = self._config.stages[index]
+        if index == len(self._stages):
+            space = self._space_of(index).to_document()
+            self._stages.append({"index": index, "steps": steps, "trials": count, "space": space})
+            self._stages[index].update(best=None, ended=None)
+        self._sampler = None
+        self._tell_stage(index)
         log.info("stage %d of %d: %d trials of %d steps", index + 1, len(self._config.stages), count, steps)
 
-    def _run_stage(self, index: int, steps: int, count: int, space: SearchSpace) -> None:
-        """Train the trials of a stage that are not yet known."""
-        if index in self._ended_stages:
-            return
-        first = 1 + max((trial.number for trial in self._trials.values() if trial.stage < index), default=0)
-        sampler = RandomSampler(space, self._seed, first)
-        fresh = sampler.suggest(count)
-        waiting: deque[Trial] = deque()
-        for number, params in enumerate(fresh, start=first):
-            if number not in self._trials:
-                seed = trial_seed(self._seed, number)
-                self._trials[number] = Trial(self._id, number, index, params, steps, seed, created=self._clock())
-            self._take_up(self._trials[number])
-            if self._trials[number].state is TrialState.QUEUED:
-                waiting.append(self._trials[number])
-        self._train_all(index, waiting)
-        self._recorder.stage_ended(index)
+    def _tell_stage(self, index: int) -> None:
+        stage = self._stages[index]
+        self._recorder.set(stages=self._stage_documents(), progress=self._progress(index))
+        self._recorder.event(EventType.STAGE, {key: stage[key] for key in ("index", "steps", "trials", "space")})
 
-    def _take_up(self, trial: Trial) -> None:
-        """A trial that an earlier process was training, or stopped with the sweep, begins again."""
+    def _stage_documents(self) -> list[dict[str, Any]]:
+        return [dict(stage) for stage in self._stages]
+
+    def _space_of(self, index: int) -> SearchSpace:
+        """What stage *index* is to search, by the stage before it and the user's bounds as they are now."""
+        if index == 0:
+            return self._config.space()
+        return space_after(self._config, space_of(self._stages[index - 1]["space"]), self._of_stage(index - 1))
+
+    def _of_stage(self, index: int) -> list[Trial]:
+        return [trial for trial in self._trials.values() if trial.stage == index and trial.confirms is None]
+
+    def _next_number(self) -> int:
+        """The smallest number that no trial has."""
+        while self._next in self._trials:
+            self._next += 1
+        return self._next
+
+    def _has_next(self, index: int | None) -> bool:
+        """Whether there is something to begin, in stage *index*; None: while trials are confirmed."""
+        if index is None:
+            return False
+        if self._extras:
+            return True
+        if index in self._closed or self._enough is not None:
+            return False
+        return self._proposed[index] < int(self._stages[index]["trials"])
+
+    def _propose(self, index: int, running: Iterable[Trial]) -> Trial | None:
+        """The next trial of stage *index*; None where nothing is left to try, and the stage ends."""
+        number = self._next_number()
+        extra = self._extras.popleft() if self._extras else None
+        if extra is None:
+            if self._sampler is None:
+                self._sampler, self._told = self._make_sampler(index), 0
+            self._sampler.update(self._finished[self._told :], list(running))
+            self._told = len(self._finished)
+            points = self._sampler.suggest([number])
+            if not points:
+                log.info("stage %d: nothing is left to try; it ends", index + 1)
+                self._closed.add(index)
+                return None
+            extra = Extra(0, points[0])
+        steps, seed = self._stages[index]["steps"], trial_seed(self._seed, number)
+        trial = Trial(
+            self._id, number, index, extra.params, steps, seed, created=self._clock(),
+            edit=extra.version or None, retries=extra.retries,
+        )  # fmt: skip
+        self._add(trial)
+        return trial
+
+    def _add(self, trial: Trial) -> None:
+        self._trials[trial.number] = trial
+        if trial.confirms is not None:
+            self._confirming.append(trial)
+        elif trial.edit is not None:
+            self._asked.append(trial)
+        else:
+            self._proposed[trial.stage] += 1
+
+    def _make_sampler(self, index: int) -> Sampler:
+        stage, config = self._stages[index], self._config
+        first = min((trial.number for trial in self._of_stage(index)), default=self._next_number())
+        space = space_of(stage["space"])
+        return samplers.make(config.hyperparam_opt, space, self._seed, first, stage["steps"], config.grid_levels)
+
+    def _make_pruner(self) -> Pruner:
+        """The pruner, with what it can know."""
+        pruner = pruners.make(self._config.pruner, self._config.pruner_eta, self._config.pruner_min_steps)
+        for trial in self._trials.values():
+            for step, loss in trial.rungs if trial.confirms is None else ():
+                pruner.report(trial.number, trial.steps, int(step), loss)
+        return pruner
+
+    def _take_up(self, trial: Trial) -> bool:
+        """Whether a trial that an earlier process has recorded is to be trained: those that it was training, or stopped
+        with the sweep, begin again."""
         if trial.state is TrialState.RUNNING:
             self._lose(trial, "the optimizer was restarted")
         elif trial.state is TrialState.LOST:
             trial.move(TrialState.QUEUED)
+        return trial.state is TrialState.QUEUED
 
-    def _train_all(self, index: int, waiting: deque[Trial]) -> None:
+    def _train_all(self, index: int | None, waiting: deque[Trial]) -> None:
+        """Train those *waiting*, and all that there is to propose in stage *index*; None: no others."""
         running: dict[int, Trial] = {}
-        satisfied = False
-        while (waiting and not satisfied) or running:
+        while running or waiting or self._has_next(index):
             if self._recorder.lost.is_set():
                 raise LeaseLost("another optimizer owns the sweep")
-            self._heed(self._recorder.wishes, running)
+            self._tick()
+            self._heed(self._recorder.wishes, index, running)
             for name in self._cluster.idle():
-                if waiting and not satisfied:
-                    self._start(waiting.popleft(), name, running)
+                trial = waiting.popleft() if waiting else None
+                if trial is None and index is not None and self._has_next(index):
+                    trial = self._propose(index, running.values())
+                if trial is None:
+                    break
+                self._start(trial, name, running)
             for happening in self._cluster.poll(POLL_SECONDS):
                 trial = running.get(happening.number)
                 if trial is None or trial.attempt != happening.attempt:
                     continue
-                better = self._take(trial, happening)
+                better = self._take(trial, happening, running)
                 if trial.state is TrialState.RUNNING:
                     continue
                 del running[trial.number]
                 if trial.state is TrialState.QUEUED:
                     waiting.appendleft(trial)
-                satisfied = satisfied or self._is_satisfied(better)
+                elif index is not None and self._is_satisfied(better):
+                    self._closed.add(index)
                 self._recorder.set(progress=self._progress(index))
-        for trial in waiting:
-            del self._trials[trial.number]
+                self._look_whether_enough()
 
-    def _heed(self, wishes: Wishes, running: dict[int, Trial]) -> None:
+    def _tick(self) -> None:
+        """Count the time that is not paused."""
+        now = time.monotonic()
+        self._spent += 0.0 if self._paused else now - self._ticked
+        self._ticked = now
+
+    def _heed(self, wishes: Wishes, index: int | None, running: dict[int, Trial]) -> None:
         """Do what the user wants."""
         if wishes.stop:
             self._stop(running.values())
@@ -217,14 +354,82 @@ class Optimizer:
             self._cluster.pause(wishes.pause)
             self._recorder.set(state=str(SweepState.PAUSED if wishes.pause else SweepState.RUNNING))
             log.info("paused; the trials in training wait at their next report" if wishes.pause else "resumed")
-        for number in wishes.cancel & running.keys():
-            if number not in self._cancelled:
-                self._cancelled.add(number)
-                self._cluster.cancel(str(running[number].worker))
+        if wishes.version > self._version:
+            self._apply(wishes, index)
+        if self._is_over_time():
+            self._end_search(f"the time budget of {self._config.max_seconds} s is used up")
+            self._cancel(trial for trial in running.values() if trial.confirms is None)
+        self._cancel(running[number] for number in wishes.cancel & running.keys())
+
+    def _cancel(self, trials: Iterable[Trial]) -> None:
+        for trial in trials:
+            if trial.number not in self._cancelled:
+                self._cancelled.add(trial.number)
+                self._cluster.cancel(str(trial.worker))
+
+    def _apply(self, wishes: Wishes, index: int | None) -> None:
+        """Take up the newest version of the configuration; what is in training goes on as it began."""
+        edits = [edit for edit in wishes.edits if edit.version > self._version]
+        self._config = parse(wishes.config)
+        self._version = wishes.version
+        self._ask_for(edits)
+        for edit in edits:
+            log.info("version %d, by %s: %s", edit.version, edit.by, edit_in_words(edit))
+        if any(edit.changes for edit in edits):
+            self._pruner = self._make_pruner()
+            self._sampler = None
+            self._enough = None
+            self._look_whether_enough()
+            self._recorder.set(ended_because=self._enough)
+            if index is not None and index not in self._closed and index < len(self._config.stages):
+                space, count = self._space_of(index).to_document(), self._config.stages[index][1]
+                self._stages[index].update(space=space, trials=count)
+        self._recorder.set(applied=self._version)
+        self._recorder.run({"info.edits": [_plain(edit) for edit in wishes.edits]})
+        if index is not None:
+            self._tell_stage(index)
+
+    def _ask_for(self, edits: Iterable[Edit]) -> None:
+        """Queue what these edits want tried, but for what has been begun."""
+        begun = Counter((trial.edit, trial.retries) for trial in self._trials.values())
+        for edit in edits:
+            tried = begun[edit.version, None]
+            self._extras += [Extra(edit.version, dict(point)) for point in edit.points[tried:]]
+            failed = [number for number in edit.retries if number in self._trials and not begun[edit.version, number]]
+            self._extras += [Extra(edit.version, self._trials[number].params, number) for number in failed]
+
+    def _is_over_time(self) -> bool:
+        return 0 < self._config.max_seconds <= self._spent
+
+    def _look_whether_enough(self) -> None:
+        """End the search where one of the user's conditions is met."""
+        config, best = self._config, self._best
+        if self._enough is not None:
+            return
+        if 0 < config.max_failures <= self._failures:
+            error = self._finished[-1].error or ""
+            raise TooManyFailures(
+                f"{self._failures} trials in a row have failed, and max_failures is {config.max_failures}; the last "
+                f"error: {error.strip().splitlines()[-1] if error.strip() else 'unknown'}"
+            )
+        loss = best.loss if best is not None else None
+        if config.target_loss is not None and loss is not None and loss <= config.target_loss:
+            self._end_search(f"the target loss {config.target_loss:g} is reached")
+        if 0 < config.patience <= self._idle_trials:
+            self._end_search(f"{config.patience} trials in a row brought no better loss")
+        if self._is_over_time():
+            self._end_search(f"the time budget of {config.max_seconds} s is used up")
+
+    def _end_search(self, why: str) -> None:
+        if self._enough is None:
+            self._enough = why
+            log.info("the search ends: %s", why)
+            self._recorder.set(ended_because=why)
 
     def _start(self, trial: Trial, worker: str, running: dict[int, Trial]) -> None:
         trial.move(TrialState.RUNNING)
         trial.worker, trial.started, trial.step, trial.curve, trial.figures = worker, self._clock(), 0, [], {}
+        trial.rungs = []
         running[trial.number] = trial
         self._recorder.begun(trial)
         config = self._config
@@ -244,10 +449,12 @@ class Optimizer:
             length=config.rnn_max_seq_length,
             test=trial.confirms is not None,
             keep=str(self._models / f"{trial.number}.npy") if self._models else "",
+            objective=config.objective,
+            limits=self._pruner.limits(trial.number, trial.steps) if trial.confirms is None else (),
         )
         self._cluster.train(worker, job)
 
-    def _take(self, trial: Trial, happening: Happening) -> float | None:
+    def _take(self, trial: Trial, happening: Happening, running: Mapping[int, Trial]) -> float | None:
         """Bring *trial* to where it now stands; returns how much a new best improves on the best before."""
         if isinstance(happening, Broken):
             if happening.lost:
@@ -257,10 +464,15 @@ class Optimizer:
                 log.warning("trial %d failed: %s", trial.number, happening.error.strip().splitlines()[-1])
             return None
         if isinstance(happening, Cancelled):
+            trial.step = happening.step
             self._end(trial, TrialState.PRUNED, None)
-            log.info("trial %d: ended by hand at step %d", trial.number, trial.step)
+            if not isinstance(happening, Pruned):
+                why = "with the search" if self._is_over_time() else "by hand"
+                log.info("trial %d: ended %s at step %d", trial.number, why, trial.step)
             return None
         self._reach(trial, happening)
+        if happening.rung is not None:
+            self._report(trial, happening.rung, running.values())
         if not happening.done:
             return None
         trial.loss = trial.val_loss if self._config.objective == "val_loss" else happening.train
@@ -269,6 +481,18 @@ class Optimizer:
             self._recorder.model(trial.number, self._models / f"{trial.number}.npy")
         self._end(trial, TrialState.COMPLETED, None)
         return self._compare(trial) if trial.confirms is None else None
+
+    def _report(self, trial: Trial, rung: tuple[int, float], running: Iterable[Trial]) -> None:
+        """Tell the pruner what a trial had at a rung, and the longer of the others by what they are measured now."""
+        trial.rungs.append([*rung])
+        if trial.confirms is not None:
+            return
+        self._pruner.report(trial.number, trial.steps, *rung)
+        now = self._clock()
+        for other in running:
+            lasts = other.started is not None and (now - other.started).total_seconds() > REFRESH_SECONDS
+            if lasts and other is not trial and other.confirms is None:
+                self._cluster.limit(str(other.worker), self._pruner.limits(other.number, other.steps))
 
     def _reach(self, trial: Trial, reached: Reached) -> None:
         trial.step = reached.step
@@ -282,10 +506,15 @@ class Optimizer:
 
     def _end(self, trial: Trial, state: TrialState, error: str | None) -> None:
         trial.move(state)
+        trial.finished, trial.error = self._clock(), error
         if trial.confirms is None:
             self._ended[state] += 1
-            self._steps += trial.steps if state in COUNTED else 0
-        trial.finished, trial.error = self._clock(), error
+            if state in COUNTED:
+                self._finished.append(trial)
+                self._steps += trial.steps
+                self._steps_trained += trial.step
+                self._failures = self._failures + 1 if state is TrialState.FAILED else 0
+                self._idle_trials += 1
         if trial.started:
             trial.seconds = round((trial.finished - trial.started).total_seconds(), 3)
         self._recorder.ended(trial)
@@ -315,6 +544,7 @@ class Optimizer:
         if trial.loss is None or (before is not None and before.loss is not None and trial.loss >= before.loss):
             return None
         self._best = trial
+        self._idle_trials = 0
         self._record_best(trial)
         log.info("trial %d: best loss so far %.6g: %s", trial.number, trial.loss, describe(trial))
         return math.inf if before is None or before.loss is None else before.loss - trial.loss
@@ -334,22 +564,47 @@ class Optimizer:
             self._end(trial, TrialState.STOPPED, "stopped with the sweep")
         raise SweepStopped("stopped by the user")
 
-    def _progress(self, index: int) -> dict[str, Any]:
+    def _progress(self, index: int | None) -> dict[str, Any]:
         fresh = self._steps - self._steps_before
-        left = self._config.total_steps - self._steps
-        elapsed = time.monotonic() - self._began
-        confirming = [trial for trial in self._trials.values() if trial.confirms is not None]
+        steps_total = self._config.total_steps + sum(trial.steps for trial in self._asked)
+        elapsed = self._spent - self._spent_before
         return {
             "done": sum(self._ended[state] for state in COUNTED),
             "failed": self._ended[TrialState.FAILED],
-            "total": self._config.total_trials,
+            "pruned": self._ended[TrialState.PRUNED],
+            "total": self._config.total_trials + len(self._asked) + len(self._extras),
             "steps_done": self._steps,
-            "steps_total": self._config.total_steps,
-            "stage": index,
-            "confirmed": sum(trial.state in COUNTED for trial in confirming),
-            "to_confirm": len(confirming),
-            "seconds_left": round(left / fresh * elapsed, 1) if fresh else None,
+            "steps_trained": self._steps_trained,
+            "steps_total": steps_total,
+            "stage": len(self._config.stages) if index is None else index,
+            "confirmed": sum(trial.state in COUNTED for trial in self._confirming),
+            "to_confirm": len(self._confirming),
+            "seconds": round(self._spent, 1),
+            "seconds_left": round((steps_total - self._steps) / fresh * elapsed, 1) if fresh else None,
         }
+
+
+def in_a_row(finished: Sequence[Trial]) -> tuple[int, int]:
+    """How many of the last of these trials have failed, and how many came after the best, each without a gap."""
+    failures = next(
+        (count for count, trial in enumerate(reversed(finished)) if trial.state is not TrialState.FAILED), len(finished)
+    )
+    best = best_of(finished)
+    return failures, len(finished) - 1 - finished.index(best) if best is not None else len(finished)
+
+
+def edit_in_words(edit: Edit) -> str:
+    """What an edit wants, in one line."""
+    parts = [f"{key} from {before} to {after}" for key, (before, after) in edit.changes.items()]
+    if edit.points:
+        parts.append(f"{len(edit.points)} more points")
+    if edit.retries:
+        parts.append(f"another try of the trials {', '.join(map(str, edit.retries))}")
+    return "; ".join(parts)
+
+
+def _plain(edit: Edit) -> dict[str, Any]:
+    return {**asdict(edit), "at": edit.at}
 
 
 def trial_seed(seed: int, number: int) -> int:
@@ -372,7 +627,7 @@ def describe(trial: Trial) -> str:
     return f"{network}{params['train_optimizer']} at {rate:.3g}, batch {params['batch_size']}"
 
 
-def _why_none(index: int, trials: Sequence[Trial]) -> str:
+def _why_none(what: str, trials: Sequence[Trial]) -> str:
     errors = [trial.error for trial in trials if trial.error]
     reason = errors[-1].strip().splitlines()[-1] if errors else "there was none"
-    return f"no trial of stage {index + 1} completed; the last error: {reason}"
+    return f"{what}; the last error: {reason}"

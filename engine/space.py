@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -58,6 +58,33 @@ class Float:
             drawn = float(rng.uniform(self.low, self.high))
         return min(max(drawn, self.low), self.high)
 
+    def at(self, unit: float) -> float:
+        """The value at *unit*, 0 to 1, of the way from *low* to *high*."""
+        if self.log:
+            value = math.exp(math.log(self.low) + unit * (math.log(self.high) - math.log(self.low)))
+        else:
+            value = self.low + unit * (self.high - self.low)
+        return min(max(value, self.low), self.high)
+
+    def unit(self, value: Value) -> float:
+        """Where *value* lies between *low*, 0, and *high*, 1."""
+        low, high, at = self.low, self.high, float(value)
+        if self.log:
+            low, high, at = math.log(low), math.log(high), math.log(at)
+        return (at - low) / (high - low) if high > low else 0.5
+
+    def levels(self, most: int | None) -> list[float]:
+        """At most *most* values, evenly spaced, both ends among them.
+
+        Raises:
+            SpaceError: *most* is None, and there are infinitely many.
+        """
+        if self.low == self.high:
+            return [self.low]
+        if most is None:
+            raise SpaceError("a real-valued axis has infinitely many values")
+        return [self.at(index / (most - 1)) for index in range(most)] if most > 1 else [self.at(0.5)]
+
     def __contains__(self, value: object) -> bool:
         return isinstance(value, int | float) and self.low <= value <= self.high
 
@@ -76,6 +103,23 @@ class Int:
     def draw(self, rng: np.random.Generator) -> int:
         return int(rng.integers(self.low, self.high, endpoint=True))
 
+    def at(self, unit: float) -> int:
+        """The value whose share of 0 to 1, cut evenly, *unit* lies in."""
+        return self.low + _share(unit, self.high - self.low + 1)
+
+    def unit(self, value: Value) -> float:
+        """The middle of *value*'s share of 0 to 1."""
+        return (int(value) - self.low + 0.5) / (self.high - self.low + 1)
+
+    def levels(self, most: int | None) -> Sequence[int]:
+        """At most *most* values, evenly spaced, both ends among them; None: all."""
+        count = self.high - self.low + 1
+        if most is None or count <= most:
+            return range(self.low, self.high + 1)
+        if most == 1:
+            return [(self.low + self.high) // 2]
+        return [self.low + round(index * (count - 1) / (most - 1)) for index in range(most)]
+
     def __contains__(self, value: object) -> bool:
         return isinstance(value, int) and self.low <= value <= self.high
 
@@ -93,11 +137,28 @@ class Categorical:
     def draw(self, rng: np.random.Generator) -> str:
         return self.choices[int(rng.integers(len(self.choices)))]
 
+    def at(self, unit: float) -> str:
+        """The choice whose share of 0 to 1, cut evenly, *unit* lies in."""
+        return self.choices[_share(unit, len(self.choices))]
+
+    def unit(self, value: Value) -> float:
+        """The middle of *value*'s share of 0 to 1."""
+        return (self.choices.index(str(value)) + 0.5) / len(self.choices)
+
+    def levels(self, most: int | None) -> Sequence[str]:
+        """All choices."""
+        return self.choices
+
     def __contains__(self, value: object) -> bool:
         return value in self.choices
 
 
 Axis: TypeAlias = Float | Int | Categorical
+
+
+def _share(unit: float, count: int) -> int:
+    """Which of *count* equal shares of 0 to 1 holds *unit*."""
+    return min(max(int(unit * count), 0), count - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +192,13 @@ class SearchSpace:
     def to_document(self) -> dict[str, Any]:
         """The space as plain JSON, for the store and the page."""
         return {name: axis_document(axis) for name, axis in self.axes.items()}
+
+
+def space_of(document: Mapping[str, Mapping[str, Any]]) -> SearchSpace:
+    """The space that `SearchSpace.to_document` wrote; the units of a layer exist where there is that layer."""
+    axes = {name: axis_of(axis) for name, axis in document.items()}
+    units = [name for name in axes if LAYERS in axes and re.fullmatch(r"units_\d+", name)]
+    return SearchSpace(axes, {name: (LAYERS, int(name.removeprefix("units_"))) for name in units})
 
 
 def axis_document(axis: Axis) -> dict[str, Any]:

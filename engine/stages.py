@@ -1,11 +1,24 @@
-"""Stages: each later one searches a smaller space around the best point of the one before. Pure."""
+"""Stages: each later one searches a smaller space, that of the best of the one before. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
+from engine.config import SweepConfig
 from engine.domain import Trial, TrialState
-from engine.space import LAYERS, Axis, Categorical, Float, Int, Params, SearchSpace, hidden_units, units_axis
+from engine.space import (
+    LAYERS,
+    Axis,
+    Categorical,
+    Float,
+    Int,
+    Params,
+    SearchSpace,
+    Value,
+    hidden_units,
+    units_axis,
+)  # fmt: skip
 
 SHRINK = 0.5
 """How far the narrowed bounds lie from the best value, as a part of it."""
@@ -26,6 +39,59 @@ def best_of(trials: Iterable[Trial]) -> Trial | None:
     return next(iter(ranked(trials)), None)
 
 
+def space_after(config: SweepConfig, space: SearchSpace, trials: Sequence[Trial]) -> SearchSpace:
+    """What the stage after one of these *trials*, that searched *space*, is to search; with no trial to go by, *space*
+    within the user's bounds as they are now."""
+    user, good = config.space(), ranked(trials)
+    if config.narrowing == "none":
+        return user
+    if not good:
+        return within_bounds(space, user)
+    if config.narrowing == "quantile":
+        count = max(2, math.ceil(config.quantile * len(good)))
+        return spanned([trial.params for trial in good[:count]], user)
+    return narrow(space, good[0].params, user, config.tied, config.shrink)
+
+
+def spanned(points: Sequence[Params], user: SearchSpace) -> SearchSpace:
+    """The smallest part of *user*'s space that holds all *points*; an axis that none of them has stays whole."""
+    axes: dict[str, Axis] = {}
+    for name, axis in user.axes.items():
+        values = [point[name] for point in points if name in point and point[name] in axis]
+        if isinstance(axis, Categorical):
+            chosen = tuple(choice for choice in axis.choices if choice in values)
+            axes[name] = Categorical(chosen or axis.choices)
+        elif not values:
+            axes[name] = axis
+        elif isinstance(axis, Float):
+            axes[name] = Float(*bounds_of(values), log=axis.log)
+        else:
+            low, high = bounds_of(values)
+            axes[name] = Int(int(low), int(high))
+    return SearchSpace(axes, user.conditions)
+
+
+def bounds_of(values: Iterable[Value]) -> tuple[float, float]:
+    """The least and the largest of numbers."""
+    numbers = [float(value) for value in values]
+    return min(numbers), max(numbers)
+
+
+def within_bounds(space: SearchSpace, user: SearchSpace) -> SearchSpace:
+    """The part of *space* that lies in *user*'s; an axis of which nothing does is *user*'s."""
+    return SearchSpace({name: _common(space.axes.get(name), axis) for name, axis in user.axes.items()}, user.conditions)
+
+
+def _common(axis: Axis | None, user: Axis) -> Axis:
+    if isinstance(user, Categorical):
+        choices = axis.choices if isinstance(axis, Categorical) else ()
+        return Categorical(tuple(choice for choice in user.choices if choice in choices) or user.choices)
+    if axis is None or isinstance(axis, Categorical) or axis.low > user.high or axis.high < user.low:
+        return user
+    low, high = max(axis.low, user.low), min(axis.high, user.high)
+    return Float(low, high, log=user.log) if isinstance(user, Float) else Int(int(low), int(high))
+
+
 def narrow(space: SearchSpace, best: Params, user: SearchSpace, tied: bool, shrink: float = SHRINK) -> SearchSpace:
     """The part of *user*'s space around *best*, the best point of a stage that searched *space*.
 
@@ -40,9 +106,9 @@ def narrow(space: SearchSpace, best: Params, user: SearchSpace, tied: bool, shri
         if name == LAYERS or name in user.conditions:
             axes |= {name: layered[name]} if name in layered else {}
         elif isinstance(axis, Categorical):
-            axes[name] = space.axes[name]
+            axes[name] = _common(space.axes.get(name), axis)
         elif isinstance(axis, Float):
-            value = float(best[name])
+            value = min(max(float(best[name]), axis.low), axis.high)  # the user may have moved the bounds
             reach = abs(shrink * value)
             low, high = max(axis.low, value - reach), min(axis.high, value + reach)
             axes[name] = Float(low, high, log=axis.log)

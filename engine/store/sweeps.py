@@ -5,12 +5,15 @@ error, lease: {machine, fence, until}, stages: [{index, steps, trials, space, be
 processes: {name: process}, best: {number, stage, loss, params}, confirmed: [as engine.confirmation gives them],
 baseline: {rmse, mae, r2} of a linear regression on the test part,
 progress: {done, failed, total, steps_done, steps_total, stage, confirmed, to_confirm, seconds_left},
-stop_requested, pause_requested, cancel_requested: [trial numbers]}.
+stop_requested, pause_requested, cancel_requested: [trial numbers],
+version: of the configuration, applied: the one that the engine has taken up, edits: [as engine.domain.Edit, with the
+whole config], ended_because: why the search ended before its last trial}.
 The fence rises with every claim; a write that carries an older fence matches nothing.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -19,12 +22,13 @@ from typing import Any
 from pymongo import DESCENDING
 from pymongo.database import Database
 
-from engine.domain import ENDED, SWEEP_MOVES, SweepState, Wishes
+from engine.domain import ENDED, SWEEP_MOVES, Edit, SweepState, Wishes
 from engine.errors import LeaseLost, NotFound, StateError
 from engine.store.calls import answered
 
 Document = dict[str, Any]
 
+NO_WISHES = Wishes()
 OWNED = [str(SweepState.RUNNING), str(SweepState.PAUSED)]
 
 
@@ -80,6 +84,9 @@ class Sweeps:
                     "stop_requested": False,
                     "pause_requested": False,
                     "cancel_requested": [],
+                    "version": 1,
+                    "applied": 1,
+                    "edits": [],
                 }
             )
         return sweep_id
@@ -183,16 +190,49 @@ class Sweeps:
         if done.matched_count != 1:
             raise LeaseLost(f"sweep {sweep_id} is no longer owned by fence {fence}")
 
-    def wishes(self, sweep_id: str) -> Wishes:
-        """What the user wants of the sweep."""
-        fields = {"stop_requested": 1, "pause_requested": 1, "cancel_requested": 1}
+    def wishes(self, sweep_id: str, before: Wishes = NO_WISHES) -> Wishes:
+        """What the user wants of the sweep; *before* is what was wanted when last asked."""
+        fields = {"stop_requested": 1, "pause_requested": 1, "cancel_requested": 1, "version": 1}
         with answered():
             found = self._collection.find_one({"_id": sweep_id}, fields) or {}
+            edits, config = before.edits, before.config
+            if found.get("version", 1) != before.version:
+                whole = self._collection.find_one({"_id": sweep_id}, {"edits": 1, "config": 1}) or {}
+                edits, config = edits_of(whole), whole.get("config", {})
         return Wishes(
             bool(found.get("stop_requested")),
             bool(found.get("pause_requested")),
             frozenset(found.get("cancel_requested", [])),
+            edits,
+            config,
         )
+
+    def edit(self, sweep_id: str, edit: Edit, config: Mapping[str, Any], trials: int, steps: int) -> bool:
+        """Make *config*, by *edit*, the configuration of a sweep that has not ended; False: another edit was first.
+
+        Args:
+            trials: that *config* asks for.
+            steps: that they train.
+
+        Raises:
+            NotFound: there is no such sweep.
+            StateError: it has ended.
+        """
+        sweep = self.get(sweep_id)
+        if sweep["state"] in ENDED:
+            raise StateError(f"the sweep has ended: {sweep['state']}")
+        queued = sweep["state"] == SweepState.QUEUED
+        totals = {"progress.total": trials, "progress.steps_total": steps} if queued else {}
+        own = {"version": edit.version - 1} if "version" in sweep else {"version": {"$exists": False}}
+        with answered():
+            done = self._collection.update_one(
+                {"_id": sweep_id, "state": sweep["state"], **own},
+                {
+                    "$set": {"config": dict(config), "version": edit.version, **totals},
+                    "$push": {"edits": {**dataclasses.asdict(edit), "config": dict(config)}},
+                },
+            )
+        return done.matched_count == 1
 
     def pause(self, sweep_id: str, pause: bool) -> None:
         """The user's wish to hold every trial at its next report, or to go on. Idempotent.
@@ -240,6 +280,14 @@ class Sweeps:
         return state
 
 
+def edits_of(sweep: Mapping[str, Any]) -> tuple[Edit, ...]:
+    """What has changed a sweep's configuration, the oldest first."""
+    fields = {field.name for field in dataclasses.fields(Edit)}
+    return tuple(
+        Edit(**{key: value for key, value in edit.items() if key in fields}) for edit in sweep.get("edits") or []
+    )
+
+
 def public(sweep: Mapping[str, Any]) -> Document:
     """What the pages and events show of a sweep, as plain JSON."""
     lease = sweep.get("lease") or {}
@@ -261,6 +309,9 @@ def public(sweep: Mapping[str, Any]) -> Document:
         "baseline": sweep.get("baseline"),
         "stop_requested": sweep.get("stop_requested", False),
         "pause_requested": sweep.get("pause_requested", False),
+        "version": sweep.get("version", 1),
+        "applied": sweep.get("applied", 1),
+        "ended_because": sweep.get("ended_because"),
     }
 
 

@@ -51,7 +51,7 @@ def check_complete(place: Installation, sweep_id: str, before: list[dict[str, An
     for trial in before:
         again = {**trials[trial["number"]], "fence": trial["fence"]}
         assert again == trial, "a finished trial was touched"
-    expected = RandomSampler(parse(SMALL).space(), 7, 1).suggest(12)
+    expected = RandomSampler(parse(SMALL).space(), 7, 1).suggest(range(1, 13))
     assert [trials[number]["params"] for number in range(1, 13)] == expected
     assert sweep["progress"]["done"] == TOTAL
     events = place.store.events.after(sweep_id, 0, limit=10_000)

@@ -67,7 +67,7 @@ class TestAFinishedSweep:
 
     def test_its_first_stage_proposes_what_seed_and_space_say(self, finished: tuple[Installation, str]) -> None:
         place, sweep_id = finished
-        expected = RandomSampler(parse(SMALL).space(), 7, 1).suggest(4)
+        expected = RandomSampler(parse(SMALL).space(), 7, 1).suggest(range(1, 5))
         assert [trial["params"] for trial in place.trials(sweep_id)[:4]] == expected
 
     def test_each_later_stage_searches_around_the_best_of_the_one_before(
@@ -233,7 +233,9 @@ def test_two_sweeps_at_once_on_the_same_ports_do_not_touch_each_other(place: Ins
     for sweep_id, seed in zip(ids, (7, 8), strict=True):
         trials = place.trials(sweep_id)
         assert len(trials) == 9
-        assert [trial["params"] for trial in trials[:4]] == RandomSampler(parse(SMALL).space(), seed, 1).suggest(4)
+        assert [trial["params"] for trial in trials[:4]] == RandomSampler(parse(SMALL).space(), seed, 1).suggest(
+            range(1, 5)
+        )
         assert place.run(sweep_id)["info"]["sweep_id"] == sweep_id
 
 
@@ -254,7 +256,7 @@ def test_a_daemon_that_is_ended_leaves_its_sweep_to_the_next_one(place: Installa
     assert len(after) == 15
     for number, trial in before.items():
         assert {**after[number], "fence": trial["fence"]} == trial, "a finished trial was touched"
-    assert [after[n]["params"] for n in range(1, 13)] == RandomSampler(parse(SMALL).space(), 7, 1).suggest(12)
+    assert [after[n]["params"] for n in range(1, 13)] == RandomSampler(parse(SMALL).space(), 7, 1).suggest(range(1, 13))
     run = place.run(sweep_id)
     assert run["status"] == "COMPLETED"
     metrics = {metric["name"]: metric for metric in place.store.runs.metrics(run["_id"])}

@@ -35,11 +35,13 @@ PAIRS = {
 
 MORE = frozenset(
     {
-        *("trainer", "hyperparam_opt", "file2distribute", "rnn_max_seq_length", "rnn_state_dim", "running_stage"),
+        *("trainer", "file2distribute", "rnn_max_seq_length", "rnn_state_dim", "running_stage"),
         *("train_epoch", "opt_epoch", "train_tolerance", "opt_tolerance", "max_attempts", "num_gpus"),
         *("sync_replicas", "train_log_dir", "target_column", "load_data", "load_data_dir"),
         *("add_noise", "add_cosine", "power_method", "confirm", "confirm_seeds", "folds"),
         *("model_class", "model_space"),
+        *("grid_levels", "narrowing", "shrink", "quantile", "pruner_eta", "pruner_min_steps"),
+        *("max_seconds", "target_loss", "patience", "max_failures"),
         *("rnn_layers", "rnn_units", "rnn_seq_length", "missing_hosts", "worker_deadline"),
     }
 )
