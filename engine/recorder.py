@@ -199,7 +199,11 @@ class Recorder:
 
     def _told(self) -> Document:
         """The sweep as its page is told of it: what the user wishes is the web's to tell."""
-        return {key: value for key, value in public_sweep(self._sweep).items() if not key.endswith("_requested")}
+        return {
+            key: value
+            for key, value in public_sweep(self._sweep).items()
+            if not key.endswith("_requested") and key != "version"
+        }
 
     def _put(self, trial: Trial) -> None:
         document = to_document(trial, self._fence)
@@ -222,7 +226,7 @@ class Recorder:
                 self._flush(running=with_curves)
                 if with_curves:
                     curves = now
-                self.wishes = self._store.sweeps.wishes(self._id)
+                self.wishes = self._store.sweeps.wishes(self._id, self.wishes)
                 if silent_since is not None:
                     log.info("the database answers again after %.0f s; nothing was lost", now - silent_since)
                     silent_since = None
