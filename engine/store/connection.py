@@ -11,6 +11,7 @@ from pymongo.write_concern import WriteConcern
 
 from engine.errors import StoreUnavailable
 from engine.store.calls import answered
+from engine.store.columns import Columns
 from engine.store.datasets import Datasets
 from engine.store.events import Events
 from engine.store.machines import Machines
@@ -31,6 +32,7 @@ CALL_SECONDS = 3.0
 INDEXES = {
     "sweeps": ([("created", DESCENDING)], [("state", ASCENDING), ("created", ASCENDING)]),
     "trials": ([("sweep_id", ASCENDING), ("number", ASCENDING)],),
+    "trial_columns": ([("sweep_id", ASCENDING), ("block", ASCENDING)],),
     "events": ([("at", ASCENDING)],),
     "models": ([("sweep_id", ASCENDING)],),
     "model_files": ([("name", ASCENDING), ("uploaded", DESCENDING)],),
@@ -49,6 +51,7 @@ class Store:
         self.database = database
         self.sweeps = Sweeps(database)
         self.trials = Trials(database)
+        self.columns = Columns(database)
         self.events = Events(database)
         self.machines = Machines(database)
         self.users = Users(database)
