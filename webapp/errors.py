@@ -1,6 +1,6 @@
 """Errors of the web half, and how every error becomes HTTP: in this one place.
 
-A page for people; `application/problem+json` for programs, who say so in their Accept header.
+A page for people; `application/problem+json` for programs, who say so in their Accept header or ask for a `.json`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ class Forbidden(NhopError):
 
 class AccountError(NhopError):
     """An account cannot be made or used; the text says why."""
+
+
+class QueryError(NhopError):
+    """What an address asks for after its question mark cannot be answered; the text says why."""
 
 
 class HelperError(NhopError):
@@ -50,6 +54,7 @@ ENGINE: dict[type[NhopError], tuple[int, str]] = {
     ConfigError: (400, "The configuration has problems"),
     DataError: (400, "The data cannot be used"),
     AccountError: (400, "The account cannot be used"),
+    QueryError: (400, "The request was not understood"),
     Forbidden: (403, "Not for this account"),
     Busy: (429, "Busy"),
     HelperError: (503, "That did not work"),
@@ -112,7 +117,7 @@ def _unexpected(error: Exception) -> Response:
 
 
 def _answer(page: ErrorPage) -> Response:
-    if wants_json():
+    if wants_json() or request.path.endswith(".json"):
         response = jsonify({"type": "about:blank", "status": page.status, "title": page.title, "detail": page.text})
         response.content_type = "application/problem+json"
     else:

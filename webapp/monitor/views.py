@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, g, jsonify, render_template, request
@@ -10,7 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from engine.domain import ENDED
 from webapp.extensions import store
-from webapp.services import monitor
+from webapp.services import analysis, monitor
 
 blueprint = Blueprint("monitor", __name__)
 
@@ -46,3 +47,9 @@ def trials(sweep_id: str) -> ResponseReturnValue:
     """The rows of older trials: those below number `?before=`, as JSON."""
     before = request.args.get("before", 0, type=int)
     return jsonify(monitor.older_rows(store(), sweep_id, max(0, min(before, 10**9))))
+
+
+@blueprint.get("/sweeps/<sweep_id>/analysis/<kind>.json")
+def analyse(sweep_id: str, kind: str) -> ResponseReturnValue:
+    """What a chart of the sweep's trials draws, as JSON."""
+    return jsonify(analysis.answer(store(), sweep_id, kind, request.args, datetime.now(UTC)))

@@ -119,3 +119,15 @@ def _log(store: Store, sweep_id: str) -> list[Document]:
 
 TITLES = {name: field.title or name for name, field in SweepConfig.model_fields.items()}
 """The title of every configuration key."""
+
+AXES = {
+    "layers": "layers",
+    "batch_size": "batch size",
+    "learning_rate": "learning rate",
+    "train_optimizer": "optimizer",
+}
+
+
+def axis_label(name: str) -> str:
+    """What a page calls an axis of the search space."""
+    return AXES.get(name, name.replace("units_", "nodes of layer ").replace("_", " "))

@@ -15,7 +15,7 @@ from engine.domain import ENDED
 from engine.settings import ROOT
 from engine.store import Store
 from engine.store.sweeps import public
-from webapp.services.monitor import TITLES
+from webapp.services.monitor import TITLES, axis_label
 from webapp.services.plain import dig, plain
 from webapp.services.plots import Series, chart, span
 
@@ -30,12 +30,6 @@ STYLES = ("nhop.css", "report.css")
 """What the report's own file holds of static/css."""
 FIGURES = ("loss", "rmse", "mae", "r2", "error")
 """The figures of a confirmed configuration that the page begins with."""
-AXES = {
-    "layers": "layers",
-    "batch_size": "batch size",
-    "learning_rate": "learning rate",
-    "train_optimizer": "optimizer",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +355,7 @@ def _confusion(name: str, figures: Mapping[str, Any], classes: Sequence[str]) ->
 
 
 def _space_row(name: str, axis: Mapping[str, Any], first: Mapping[str, Any], best: Any) -> SpaceRow:
-    label = AXES.get(name, name.replace("units_", "nodes of layer ").replace("_", " "))
+    label = axis_label(name)
     shown = _value(best) if best is not None else "–"
     if axis["kind"] == "categorical":
         return SpaceRow(label, ", ".join(axis["choices"]), shown, None, "")

@@ -1,0 +1,1 @@
+"""What the trials of a sweep tell: numbers for charts, small however many trials there are. Pure, numpy only."""
