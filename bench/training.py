@@ -51,7 +51,7 @@ class Measured:
 def jobs(config: SweepConfig, count: int, steps: int) -> list[Job]:
     """The first *count* trials of the workload."""
     inputs, outputs = config.nn_dimensions
-    points: list[Params] = RandomSampler(config.space(), SEED, 1).suggest(count)
+    points: list[Params] = RandomSampler(config.space(), SEED).suggest(range(1, count + 1))
     return [
         Job(number, 1, params, steps, trial_seed(SEED, number), 0.0, inputs, outputs, "scaled")
         for number, params in enumerate(points, start=1)

@@ -83,14 +83,17 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user wants of a sweep that runs: end it, hold it, end some of its trials early, search otherwise.
+    """What the user wants of a sweep that runs: end it, end its search with the trials in training (*finish*), hold it,
+    end some of its trials early, replace processes (*restart*: their names, in the order asked for), search otherwise.
 
     *config* is the configuration as the newest of *edits* has left it.
     """
 
     stop: bool = False
+    finish: bool = False
     pause: bool = False
     cancel: frozenset[int] = frozenset()
+    restart: tuple[str, ...] = ()
     edits: tuple[Edit, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
 

@@ -12,6 +12,8 @@ trial         the row of one trial, as store.trials.public gives it
 progress      {trials: {number: {step, points: [[step, train, validation], …]}}}: what the running
               trials have reached since the last such event; at most 4 a second
 process       {role, index, address, pid, state, detail}: a parameter server, worker or chief
+edit          {version, by, at, changes: {key: [before, after]}, points, retries}: a new version of
+              the configuration, from its user; `sweep` tells when the engine has taken it up
 log           {lines: [{at, level, text}, …]}: lines of the sweep's log; at most 4 a second
 ============  ==================================================================================
 """
@@ -30,6 +32,7 @@ class EventType(StrEnum):
     TRIAL = "trial"
     PROGRESS = "progress"
     PROCESS = "process"
+    EDIT = "edit"
     LOG = "log"
 
 

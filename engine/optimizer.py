@@ -130,6 +130,7 @@ class Optimizer:
         self._spent_before = self._spent
         self._ticked = time.monotonic()
         self._version: int = before.get("applied", 1)
+        self._restarted = len(before.get("restart_requested") or [])
         self._extras: deque[Extra] = deque()
         self._ask_for(edits_of(before))
         self._enough: str | None = None
@@ -356,6 +357,12 @@ class Optimizer:
             log.info("paused; the trials in training wait at their next report" if wishes.pause else "resumed")
         if wishes.version > self._version:
             self._apply(wishes, index)
+        for name in wishes.restart[self._restarted :]:
+            log.info("%s is replaced, as the user wished", name)
+            self._cluster.restart(name)
+        self._restarted = max(self._restarted, len(wishes.restart))
+        if wishes.finish:
+            self._end_search("the user wished it to end with the trials in training")
         if self._is_over_time():
             self._end_search(f"the time budget of {self._config.max_seconds} s is used up")
             self._cancel(trial for trial in running.values() if trial.confirms is None)

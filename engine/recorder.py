@@ -199,11 +199,9 @@ class Recorder:
 
     def _told(self) -> Document:
         """The sweep as its page is told of it: what the user wishes is the web's to tell."""
-        return {
-            key: value
-            for key, value in public_sweep(self._sweep).items()
-            if not key.endswith("_requested") and key != "version"
-        }
+        wished = ("version", "priority")
+        told = public_sweep(self._sweep).items()
+        return {key: value for key, value in told if key not in wished and not key.endswith("_requested")}
 
     def _put(self, trial: Trial) -> None:
         document = to_document(trial, self._fence)

@@ -27,7 +27,7 @@ RESERVED = ("batch_size", "learning_rate", "train_optimizer")
 KINDS = {"float": {"low", "high", "log"}, "int": {"low", "high"}, "categorical": {"choices"}}
 """The kinds of axes, and what `axis_document` says of each."""
 
-BOUND = {"low": "lower", "high": "upper"}
+NAMING = {"low": "the lower bound", "high": "the upper bound"}
 
 
 def units_axis(layer: int) -> str:
@@ -210,6 +210,34 @@ def axis_document(axis: Axis) -> dict[str, Any]:
     return {"kind": "int", "low": axis.low, "high": axis.high}
 
 
+def point_of(given: Mapping[str, Any], space: SearchSpace) -> Params:
+    """The point of *space* that *given* holds; its numbers may be texts, as they were typed.
+
+    Raises:
+        SpaceError: it holds none; "axis: what is wrong", the first of all that is.
+    """
+    point: Params = {}
+    for name, axis in space.axes.items():
+        if not space.is_active(name, point):
+            continue
+        value = given.get(name)
+        if isinstance(axis, Categorical):
+            if value not in axis.choices:
+                raise SpaceError(f"{name}: must be one of {', '.join(axis.choices)}, got {str(value)[:60]!r}")
+            point[name] = str(value)
+            continue
+        try:
+            point[name] = _whole(given, name) if isinstance(axis, Int) else _real(given, name)
+        except SpaceError as error:
+            raise SpaceError(f"{name}: {str(error).removeprefix(_naming(name)).strip()}") from None
+        if point[name] not in axis:
+            raise SpaceError(f"{name}: must lie between {axis.low:g} and {axis.high:g}, got {point[name]:g}")
+    if strangers := sorted(set(map(str, given)) - set(point)):
+        where = "this point has no such axis" if strangers[0] in space.axes else "there is no such axis"
+        raise SpaceError(f"{strangers[0][:60]}: {where}")
+    return point
+
+
 def name_problem(name: object) -> str:
     """Why no axis of a user's class can be called so, in words; empty: it can."""
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
@@ -257,11 +285,15 @@ def within(axis: Axis, own: Axis) -> str:
     return ""
 
 
+def _naming(name: str) -> str:
+    return NAMING.get(name, name)
+
+
 def _given(document: Mapping[str, Any], name: str) -> Any:
     value = document.get(name)
     value = value.strip().replace("\u2212", "-") if isinstance(value, str) else value
     if value is None or value == "" or isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise SpaceError(f"the {BOUND[name]} bound must be a number")
+        raise SpaceError(f"{_naming(name)} must be a number")
     return value
 
 
@@ -272,7 +304,7 @@ def _whole(document: Mapping[str, Any], name: str) -> int:
             raise ValueError
         return int(value)
     except (ValueError, OverflowError):
-        raise SpaceError(f"the {BOUND[name]} bound must be a whole number, got {str(value)[:60]!r}") from None
+        raise SpaceError(f"{_naming(name)} must be a whole number, got {str(value)[:60]!r}") from None
 
 
 def _real(document: Mapping[str, Any], name: str) -> float:
@@ -280,7 +312,7 @@ def _real(document: Mapping[str, Any], name: str) -> float:
     try:
         return float(value)
     except (ValueError, OverflowError):
-        raise SpaceError(f"the {BOUND[name]} bound must be a number, got {str(value)[:60]!r}") from None
+        raise SpaceError(f"{_naming(name)} must be a number, got {str(value)[:60]!r}") from None
 
 
 def hidden_units(params: Mapping[str, Value]) -> list[int]:

@@ -6,13 +6,14 @@ A page for people; `application/problem+json` for programs, who say so in their 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
-from engine.errors import ConfigError, DataError, NhopError, NotFound, StateError, StoreError, StoreUnavailable
+from engine.errors import ConfigError, DataError, NhopError, NotFound, Problem, StateError, StoreError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class ErrorPage:
     title: str
     text: str
     retry: bool = False
+    problems: Sequence[Problem] = ()
 
 
 ENGINE: dict[type[NhopError], tuple[int, str]] = {
@@ -95,7 +97,8 @@ def _engine(error: NhopError) -> Response:
             "Pages come back by themselves as soon as it does. Running sweeps go on and keep their results meanwhile."
         )
         return _answer(ErrorPage(status, title, text, retry=True))
-    return _answer(ErrorPage(status, title, f"{str(error)[:1].upper()}{str(error)[1:]}."))
+    problems = error.problems if isinstance(error, ConfigError) else ()
+    return _answer(ErrorPage(status, title, f"{str(error)[:1].upper()}{str(error)[1:]}.", problems=problems))
 
 
 def _csrf(error: CSRFError) -> Response:
@@ -118,7 +121,10 @@ def _unexpected(error: Exception) -> Response:
 
 def _answer(page: ErrorPage) -> Response:
     if wants_json() or request.path.endswith(".json"):
-        response = jsonify({"type": "about:blank", "status": page.status, "title": page.title, "detail": page.text})
+        answer = {"type": "about:blank", "status": page.status, "title": page.title, "detail": page.text}
+        if page.problems:
+            answer["problems"] = [asdict(problem) for problem in page.problems]
+        response = jsonify(answer)
         response.content_type = "application/problem+json"
     else:
         g.setdefault("viewer", None)

@@ -224,6 +224,15 @@ class Cluster:
         """Give the trial that an executor trains fresher *limits*, as `Job.limits`: it heeds those of rungs to come."""
         self._order(name, "limit", to=list(limits))
 
+    def restart(self, name: str) -> None:
+        """Replace a process; what it trains is tried again, as when it dies by itself."""
+        process = self._processes.get(name)
+        if process is None:
+            return
+        if process.member.remote and self._elsewhere is not None:
+            self._elsewhere.replace(name)
+        self._kill(process)
+
     def pause(self, paused: bool) -> None:
         """Hold every trial at its next chunk boundary and begin no other, or go on."""
         self._paused = paused

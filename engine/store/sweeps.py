@@ -5,7 +5,8 @@ error, lease: {machine, fence, until}, stages: [{index, steps, trials, space, be
 processes: {name: process}, best: {number, stage, loss, params}, confirmed: [as engine.confirmation gives them],
 baseline: {rmse, mae, r2} of a linear regression on the test part,
 progress: {done, failed, total, steps_done, steps_total, stage, confirmed, to_confirm, seconds_left},
-stop_requested, pause_requested, cancel_requested: [trial numbers],
+stop_requested, finish_requested, pause_requested, cancel_requested: [trial numbers],
+restart_requested: [names of processes], priority: of a waiting one, 0 if nothing was said,
 version: of the configuration, applied: the one that the engine has taken up, edits: [as engine.domain.Edit, with the
 whole config], ended_because: why the search ended before its last trial}.
 The fence rises with every claim; a write that carries an older fence matches nothing.
@@ -84,6 +85,9 @@ class Sweeps:
                     "stop_requested": False,
                     "pause_requested": False,
                     "cancel_requested": [],
+                    "finish_requested": False,
+                    "restart_requested": [],
+                    "priority": 0,
                     "version": 1,
                     "applied": 1,
                     "edits": [],
@@ -124,7 +128,8 @@ class Sweeps:
             expired["lease.machine"] = machine
         with answered():
             candidates = list(self._collection.find(expired).limit(5 + len(mine)))
-            candidates += list(self._collection.find({"state": str(SweepState.QUEUED)}).sort("created", 1).limit(5))
+            queued = self._collection.find({"state": str(SweepState.QUEUED)})
+            candidates += list(queued.sort([("priority", DESCENDING), ("created", 1)]).limit(5))
             for sweep in candidates:
                 if sweep["_id"] in mine:
                     continue
@@ -192,20 +197,17 @@ class Sweeps:
 
     def wishes(self, sweep_id: str, before: Wishes = NO_WISHES) -> Wishes:
         """What the user wants of the sweep; *before* is what was wanted when last asked."""
-        fields = {"stop_requested": 1, "pause_requested": 1, "cancel_requested": 1, "version": 1}
+        names = ("stop_requested", "finish_requested", "pause_requested", "cancel_requested", "restart_requested")
+        fields = dict.fromkeys((*names, "version"), 1)
         with answered():
             found = self._collection.find_one({"_id": sweep_id}, fields) or {}
             edits, config = before.edits, before.config
             if found.get("version", 1) != before.version:
                 whole = self._collection.find_one({"_id": sweep_id}, {"edits": 1, "config": 1}) or {}
                 edits, config = edits_of(whole), whole.get("config", {})
-        return Wishes(
-            bool(found.get("stop_requested")),
-            bool(found.get("pause_requested")),
-            frozenset(found.get("cancel_requested", [])),
-            edits,
-            config,
-        )
+        stop, finish, pause = (bool(found.get(name)) for name in names[:3])
+        cancel, restart = (found.get(name) or [] for name in names[3:])
+        return Wishes(stop, finish, pause, frozenset(cancel), tuple(restart), edits, config)
 
     def edit(self, sweep_id: str, edit: Edit, config: Mapping[str, Any], trials: int, steps: int) -> bool:
         """Make *config*, by *edit*, the configuration of a sweep that has not ended; False: another edit was first.
@@ -251,6 +253,38 @@ class Sweeps:
             StateError: it does not run.
         """
         self._wish(sweep_id, {"$addToSet": {"cancel_requested": number}})
+
+    def finish_early(self, sweep_id: str) -> None:
+        """The user's wish to propose no more trials: those in training end, and the best is confirmed. Idempotent.
+
+        Raises:
+            NotFound: there is no such sweep.
+            StateError: it does not run.
+        """
+        self._wish(sweep_id, {"$set": {"finish_requested": True}})
+
+    def restart_process(self, sweep_id: str, name: str) -> None:
+        """The user's wish to have a process of a sweep replaced.
+
+        Raises:
+            NotFound: there is no such sweep.
+            StateError: it does not run.
+        """
+        self._wish(sweep_id, {"$push": {"restart_requested": name}})
+
+    def prioritise(self, sweep_id: str, priority: int) -> None:
+        """Set a waiting sweep's place in the queue: higher priorities are claimed first.
+
+        Raises:
+            NotFound: there is no such sweep.
+            StateError: it waits no longer.
+        """
+        with answered():
+            done = self._collection.update_one(
+                {"_id": sweep_id, "state": str(SweepState.QUEUED)}, {"$set": {"priority": priority}}
+            )
+        if done.matched_count != 1:
+            raise StateError(f"the sweep no longer waits: it is {self.get(sweep_id)['state']}")
 
     def _wish(self, sweep_id: str, change: Document) -> None:
         with answered():
@@ -309,6 +343,8 @@ def public(sweep: Mapping[str, Any]) -> Document:
         "baseline": sweep.get("baseline"),
         "stop_requested": sweep.get("stop_requested", False),
         "pause_requested": sweep.get("pause_requested", False),
+        "finish_requested": sweep.get("finish_requested", False),
+        "priority": sweep.get("priority", 0),
         "version": sweep.get("version", 1),
         "applied": sweep.get("applied", 1),
         "ended_because": sweep.get("ended_because"),

@@ -28,7 +28,8 @@ CURVES = 6
 
 
 def snapshot(store: Store, sweep_id: str) -> Document:
-    """Everything the live page shows: {seq, sweep, config, stages, trials, older, curves, processes, log}.
+    """Everything the live page shows: {seq, sweep, config, stages, trials, older, curves, processes, edits,
+    log}.
 
     *trials* are the rows of the newest ROWS trials; *older* are [number, stage, state, loss] of those before.
 
@@ -53,6 +54,7 @@ def snapshot(store: Store, sweep_id: str) -> Document:
         "older": [[trial["number"], trial["stage"], trial["state"], plain(trial.get("loss"))] for trial in older],
         "curves": {str(number): plain(points) for number, points in curves.items()},
         "processes": plain(sweep.get("processes") or {}),
+        "edits": [plain({**edit, "config": None}) for edit in sweep.get("edits") or []],
         "log": _log(store, sweep_id),
     }
 

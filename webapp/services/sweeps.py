@@ -10,12 +10,10 @@ from typing import Any
 from engine.config import load_yaml, parse
 from engine.data import accept
 from engine.domain import SweepState
-from engine.errors import NotFound
-from engine.events import EventType
 from engine.settings import CONFIG_FILE, Settings
 from engine.store import Store
 from engine.store.sweeps import public
-from webapp.errors import Forbidden
+from webapp.services import steering
 from webapp.services.accounts import Account, must_edit
 from webapp.services.classes import settled
 from webapp.services.daemon import ensure_daemon
@@ -74,46 +72,9 @@ def create(store: Store, settings: Settings, account: Account, values: Mapping[s
         steps=config.total_steps,
         now=now,
     )
-    announce(store, sweep_id, now)
+    steering.announce(store, sweep_id, now)
     ensure_daemon(settings, store, now)
     return sweep_id
-
-
-def stop(store: Store, account: Account, sweep_id: str, now: datetime) -> None:
-    """Ask a sweep to end; its results are kept.
-
-    Raises:
-        NotFound, StateError: there is no such sweep, or it has ended by itself.
-        Forbidden: it belongs to somebody else.
-    """
-    _must_steer(store, account, sweep_id)
-    store.sweeps.stop(sweep_id, now)
-    announce(store, sweep_id, now)
-
-
-def pause(store: Store, account: Account, sweep_id: str, pause: bool, now: datetime) -> None:
-    """Ask a sweep to hold its trials at their next report, or to go on. Raises as `stop`."""
-    _must_steer(store, account, sweep_id)
-    store.sweeps.pause(sweep_id, pause)
-    announce(store, sweep_id, now)
-
-
-def end_trial(store: Store, account: Account, sweep_id: str, number: int) -> None:
-    """Ask for the early end of a trial in training; it is then pruned. Raises as `stop`."""
-    _must_steer(store, account, sweep_id)
-    if not store.trials.some(sweep_id, [number]):
-        raise NotFound(f"the sweep has no trial {number}")
-    store.sweeps.cancel_trial(sweep_id, number)
-
-
-def _must_steer(store: Store, account: Account, sweep_id: str) -> None:
-    if not account.may_stop(store.sweeps.get(sweep_id)["owner"]):
-        raise Forbidden("only the owner of a sweep or an administrator may steer it")
-
-
-def announce(store: Store, sweep_id: str, now: datetime) -> None:
-    """Tell everybody who watches a sweep how it is now."""
-    store.events.append(sweep_id, [(EventType.SWEEP, plain(public(store.sweeps.get(sweep_id))), now)])
 
 
 def defaults() -> Document:

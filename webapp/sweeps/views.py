@@ -1,11 +1,11 @@
-"""The home page; a new sweep; stopping one."""
+"""The home page; a new sweep."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
@@ -67,35 +67,6 @@ def read_axes() -> ResponseReturnValue:
         problems += error.problems
     page = _page(typed, problems, own=own)
     return render_template("sweeps/new.html", page=page), 400 if problems else 200
-
-
-@blueprint.post("/sweeps/<sweep_id>/stop")
-def stop(sweep_id: str) -> ResponseReturnValue:
-    """Ask the sweep to end."""
-    sweeps.stop(store(), g.viewer, sweep_id, datetime.now(UTC))
-    flash("Stopping. What has been found so far is kept.")
-    return redirect(url_for("monitor.live", sweep_id=sweep_id), 303)
-
-
-@blueprint.post("/sweeps/<sweep_id>/pause")
-def pause(sweep_id: str) -> ResponseReturnValue:
-    """Hold every trial at its next report."""
-    sweeps.pause(store(), g.viewer, sweep_id, True, datetime.now(UTC))
-    return "", 204
-
-
-@blueprint.post("/sweeps/<sweep_id>/resume")
-def resume(sweep_id: str) -> ResponseReturnValue:
-    """Let a paused sweep go on."""
-    sweeps.pause(store(), g.viewer, sweep_id, False, datetime.now(UTC))
-    return "", 204
-
-
-@blueprint.post("/sweeps/<sweep_id>/trials/<int:number>/end")
-def end_trial(sweep_id: str, number: int) -> ResponseReturnValue:
-    """End a trial in training early."""
-    sweeps.end_trial(store(), g.viewer, sweep_id, number)
-    return "", 204
 
 
 def _page(

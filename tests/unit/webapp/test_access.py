@@ -20,7 +20,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 def test_every_route_but_the_open_ones_needs_a_login(app: Flask, visitor: FlaskClient) -> None:
     closed = [rule for rule in app.url_map.iter_rules() if rule.endpoint not in OPEN]
-    assert {"sweeps.home", "sweeps.create", "monitor.live", "history.run", "sweeps.stop"} <= {
+    assert {"sweeps.home", "sweeps.create", "monitor.live", "history.run", "steering.stop"} <= {
         r.endpoint for r in closed
     }
     for rule in closed:

@@ -1,0 +1,222 @@
+"""Steering a sweep: what its owner, or an administrator, may want of it while it waits or runs.
+
+Each wish is written to the sweep's document, where its engine looks for it several times a second, and told to all who
+watch. A wish for another search is an edit: a new version of the configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from engine.config import SweepConfig, parse
+from engine.domain import Edit, TrialState
+from engine.errors import ConfigError, NotFound, Problem, SpaceError, StateError
+from engine.events import EventType
+from engine.settings import Settings
+from engine.space import Params, SearchSpace, point_of
+from engine.store import Store
+from engine.store.sweeps import public
+from webapp.errors import Forbidden
+from webapp.services.accounts import Account
+from webapp.services.classes import settled
+from webapp.services.plain import plain
+
+Document = dict[str, Any]
+
+MOST_POINTS = 1000
+MOST_PRIORITY = 1000
+
+LIVE = tuple(
+    key
+    for key, field in SweepConfig.model_fields.items()
+    if isinstance(field.json_schema_extra, dict) and field.json_schema_extra["live"]
+)
+"""The keys that may be changed while a sweep runs."""
+
+
+def stop(store: Store, account: Account, sweep_id: str, now: datetime) -> None:
+    """Ask a sweep to end; its results are kept.
+
+    Raises:
+        NotFound, StateError: there is no such sweep, or it has ended by itself.
+        Forbidden: it belongs to somebody else.
+    """
+    _must_steer(store, account, sweep_id)
+    store.sweeps.stop(sweep_id, now)
+    announce(store, sweep_id, now)
+
+
+def finish(store: Store, account: Account, sweep_id: str, now: datetime) -> None:
+    """Ask a sweep to propose no more trials, and to confirm the best of those it has. Raises as `stop`."""
+    _must_steer(store, account, sweep_id)
+    store.sweeps.finish_early(sweep_id)
+    announce(store, sweep_id, now)
+
+
+def pause(store: Store, account: Account, sweep_id: str, pause: bool, now: datetime) -> None:
+    """Ask a sweep to hold its trials at their next report, or to go on. Raises as `stop`."""
+    _must_steer(store, account, sweep_id)
+    store.sweeps.pause(sweep_id, pause)
+    announce(store, sweep_id, now)
+
+
+def end_trial(store: Store, account: Account, sweep_id: str, number: int) -> None:
+    """Ask for the early end of a trial in training; it is then pruned. Raises as `stop`."""
+    _must_steer(store, account, sweep_id)
+    if not store.trials.some(sweep_id, [number]):
+        raise NotFound(f"the sweep has no trial {number}")
+    store.sweeps.cancel_trial(sweep_id, number)
+
+
+def restart_process(store: Store, account: Account, sweep_id: str, name: str) -> None:
+    """Ask for a process to be replaced; what it trains is tried again. Raises as `stop`."""
+    _must_steer(store, account, sweep_id)
+    known = {
+        "chief" if process["role"] == "chief" else f"{process['role']}_{process['index']}"
+        for process in (store.sweeps.get(sweep_id).get("processes") or {}).values()
+    }
+    if name not in known:
+        raise NotFound(f"the sweep has no process {name[:60]!r}; it has {', '.join(sorted(known)) or 'none yet'}")
+    store.sweeps.restart_process(sweep_id, name)
+
+
+def prioritise(store: Store, account: Account, sweep_id: str, priority: int, now: datetime) -> None:
+    """Set a waiting sweep's priority, 0 at first; the highest is claimed first. Raises as `stop`; ConfigError."""
+    _must_steer(store, account, sweep_id)
+    if abs(priority) > MOST_PRIORITY:
+        raise ConfigError([Problem("priority", f"must lie between -{MOST_PRIORITY:,} and {MOST_PRIORITY:,}")])
+    store.sweeps.prioritise(sweep_id, priority)
+    announce(store, sweep_id, now)
+
+
+def change(
+    store: Store,
+    settings: Settings,
+    account: Account,
+    sweep_id: str,
+    values: Mapping[str, Any],
+    now: datetime,
+    version: int | None = None,
+) -> int:
+    """Make *values* part of a sweep's configuration; returns its new version.
+
+    Args:
+        values: of keys in LIVE, as `engine.config.parse` takes them.
+        version: that they were made for; None: whatever it is.
+
+    Raises:
+        ConfigError: with every problem, each at its key.
+        StateError: the sweep has ended, or has another version by now.
+        NotFound, Forbidden: as `stop`.
+    """
+    sweep = _must_steer(store, account, sweep_id)
+    refused = [key for key in values if key not in LIVE]
+    if refused:
+        raise ConfigError([_refusal(key) for key in refused])
+    config = parse({**sweep["config"], **values})
+    if "model_space" in values and config.model_class:
+        config = settled(store, settings, config)
+    problems = _stage_problems(sweep, config)
+    if problems:
+        raise ConfigError(problems)
+    new = config.model_dump(mode="json")
+    old = parse(sweep["config"]).model_dump(mode="json")
+    changes = {key: [old[key], new[key]] for key in new if new[key] != old[key]}
+    if not changes:
+        raise ConfigError([Problem("", "nothing was changed: these are the values that the sweep has")])
+    return _edit(store, account, sweep, config, now, version, changes=changes)
+
+
+def enqueue(store: Store, account: Account, sweep_id: str, points: Sequence[Mapping[str, Any]], now: datetime) -> int:
+    """Have *points* of the sweep's space tried next; returns the new version of its configuration. Raises as `change`;
+    the key of a problem with an axis is "points.<place>.<axis>", places counted from 0."""
+    sweep = _must_steer(store, account, sweep_id)
+    config = parse(sweep["config"])
+    if not 0 < len(points) <= MOST_POINTS:
+        raise ConfigError([Problem("points", f"give 1 to {MOST_POINTS:,} points, got {len(points):,}")])
+    taken, problems = _points(config.space(), points)
+    if problems:
+        raise ConfigError(problems)
+    return _edit(store, account, sweep, config, now, points=taken)
+
+
+def retry(store: Store, account: Account, sweep_id: str, numbers: Sequence[int], now: datetime) -> int:
+    """Have failed trials tried again, all where *numbers* is empty; returns the new version. Raises as `change`."""
+    sweep = _must_steer(store, account, sweep_id)
+    failed = [trial["number"] for trial in store.trials.losses(sweep_id) if trial["state"] == TrialState.FAILED]
+    asked = {number for edit in sweep.get("edits") or [] for number in edit["retries"]}
+    for number in numbers:
+        if number not in failed:
+            raise ConfigError([Problem("numbers", f"trial {number} has not failed")])
+    chosen = list(dict.fromkeys(numbers)) or [number for number in failed if number not in asked]
+    if not chosen:
+        raise ConfigError([Problem("numbers", "no trial has failed that is not tried again already")])
+    return _edit(store, account, sweep, parse(sweep["config"]), now, retries=chosen)
+
+
+def announce(store: Store, sweep_id: str, now: datetime) -> None:
+    """Tell everybody who watches a sweep how it is now."""
+    store.events.append(sweep_id, [(EventType.SWEEP, plain(public(store.sweeps.get(sweep_id))), now)])
+
+
+def _edit(
+    store: Store,
+    account: Account,
+    sweep: Mapping[str, Any],
+    config: SweepConfig,
+    now: datetime,
+    version: int | None = None,
+    **what: Any,
+) -> int:
+    current = int(sweep.get("version", 1))
+    edit = Edit(current + 1, account.name, now, **what)
+    if version not in (None, current) or not store.sweeps.edit(
+        sweep["_id"], edit, config.model_dump(mode="json"), config.total_trials, config.total_steps
+    ):
+        raise StateError("somebody else has changed the sweep in the meantime; look at it again, and then decide")
+    store.events.append(sweep["_id"], [(EventType.EDIT, plain(asdict(edit)), now)])
+    announce(store, sweep["_id"], now)
+    return edit.version
+
+
+def _must_steer(store: Store, account: Account, sweep_id: str) -> Document:
+    """The sweep, if the account may steer it."""
+    sweep = store.sweeps.get(sweep_id)
+    if not account.may_stop(sweep["owner"]):
+        raise Forbidden("only the owner of a sweep or an administrator may steer it")
+    return sweep
+
+
+def _refusal(key: str) -> Problem:
+    if key in SweepConfig.model_fields:
+        return Problem(key, "cannot be changed while the sweep runs; clone the sweep and change it there")
+    return Problem(key[:80], "there is no such key")
+
+
+def _stage_problems(sweep: Mapping[str, Any], config: SweepConfig) -> list[Problem]:
+    """What the stages that have begun do not allow."""
+    begun, stages = sweep.get("stages") or [], config.stages
+    key = "opt_stages" if config.opt_stages else "train_epoch"
+    if len(stages) < len(begun):
+        return [Problem(key, f"{len(begun)} stages have begun; they cannot be taken away")]
+    problems = []
+    for number, (stage, (steps, trials)) in enumerate(zip(begun, stages, strict=False), start=1):
+        if steps != stage["steps"]:
+            problems.append(Problem(key, f"stage {number} has begun; its trials keep their {stage['steps']:,} steps"))
+        if stage["ended"] is not None and trials != stage["trials"]:
+            problems.append(Problem(key, f"stage {number} has ended with {stage['trials']:,} trials; add a stage"))
+    return problems
+
+
+def _points(space: SearchSpace, points: Sequence[Mapping[str, Any]]) -> tuple[list[Params], list[Problem]]:
+    taken, problems = [], []
+    for place, given in enumerate(points):
+        try:
+            taken.append(point_of(given, space))
+        except SpaceError as error:
+            axis, _, what = str(error).partition(": ")
+            problems.append(Problem(f"points.{place}.{axis}", what))
+    return taken, problems

@@ -1,0 +1,1 @@
+"""Steering sweeps that wait or run."""
