@@ -9,9 +9,9 @@ from __future__ import annotations
 import copy
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -65,9 +65,22 @@ GROUPS: Mapping[str, str] = {
 """The parts of the form, in order, each with the sentence under its heading."""
 
 
-def _key(default: Any, group: str, title: str, help: str, unit: str = "", live: bool = False, **rules: Any) -> Any:
+Choices: TypeAlias = Mapping[str, tuple[str, str]]
+"""The values that a key may have, each with its title and when to take it."""
+
+
+def _key(
+    default: Any,
+    group: str,
+    title: str,
+    help: str,
+    unit: str = "",
+    live: bool = False,
+    choices: Choices | None = None,
+    **rules: Any,
+) -> Any:
     """A key of the configuration; *live*: it may be changed while the sweep runs."""
-    extra: dict[str, Any] = {"group": group, "unit": unit, "live": live}
+    extra: dict[str, Any] = {"group": group, "unit": unit, "live": live, "choices": choices or {}}
     if isinstance(default, list | dict):
         rules["default_factory"] = lambda: copy.deepcopy(default)
     else:
@@ -118,17 +131,22 @@ class SweepConfig(BaseModel):
         "RS",
         "search",
         "Search algorithm",
-        "How points are drawn. RS, random: always right, and best with many workers. sobol, quasi-random: covers the "
-        "space more evenly than chance. grid: every combination of a few values, for one to three axes. TPE, Bayesian: "
-        "learns which regions are good, from about 20 trials on. CMA-ES, evolution: for several numeric axes and 100 "
-        "trials or more. NSGA-II, genetic: for many choices and 100 trials or more.",
+        "How the points of the trials are drawn from the axes.",
         live=True,
+        choices={
+            "RS": ("Random", "Always right, and best with many workers: no trial waits for another."),
+            "sobol": ("Quasi-Random (Sobol)", "Covers the space more evenly than chance, with as little to wait for."),
+            "grid": ("Grid", "Every combination of a few values, for one to three axes."),
+            "TPE": ("TPE (Bayesian)", "Learns which regions are good, from about 20 trials on."),
+            "CMA-ES": ("CMA-ES (Evolution)", "For several numeric axes, and 100 trials or more."),
+            "NSGA-II": ("NSGA-II (Genetic)", "For many choices, and 100 trials or more."),
+        },
     )
     grid_levels: int = _key(
         3,
         "search",
         "Values of each axis in a grid",
-        "For the algorithm grid: so many evenly spaced values of every numeric axis, both bounds among them.",
+        "So many evenly spaced values of every numeric axis, both bounds among them.",
         "values",
         live=True,
         ge=1,
@@ -139,8 +157,14 @@ class SweepConfig(BaseModel):
         "Regressor",
         "model",
         "Model",
-        "Regressor is a feed-forward network that predicts one number from a table. Custom is a stacked LSTM that "
-        "finds the class of a text, or a class of your own.",
+        "What kind of network is searched for.",
+        choices={
+            "Regressor": ("Regressor (Feed-Forward)", "Predicts one number from the other columns of a table."),
+            "Custom": (
+                "Text Classifier (LSTM), or a Class of Your Own",
+                "A stacked LSTM finds the class of a text; a class of your own learns what you have written it for.",
+            ),
+        },
     )
     model_class: str = _key(
         "",
@@ -170,8 +194,15 @@ class SweepConfig(BaseModel):
         "scaled",
         "model",
         "Initial weights",
-        "scaled: normal, divided by the square root of a layer's inputs (He for relu, LeCun for tanh), which trains "
-        "far better. normal: N(0, 1) whatever the width, as the reference program did.",
+        "How the weights of a network are drawn before its first step.",
+        choices={
+            "scaled": (
+                "Scaled",
+                "Normal, divided by the square root of a layer's inputs (He for relu, LeCun for tanh): trains far "
+                "better.",
+            ),
+            "normal": ("Normal", "N(0, 1) whatever the width, as the reference program did."),
+        },
     )
     file2distribute: str = _key(
         "nn_distributed.py",
@@ -243,7 +274,11 @@ class SweepConfig(BaseModel):
         "val_loss",
         "data",
         "Objective",
-        "The loss that ranks trials. val_loss is measured on the validation part; train_loss on training batches.",
+        "The loss that ranks trials.",
+        choices={
+            "val_loss": ("Validation Loss", "Measured on the validation part: what the network makes of new rows."),
+            "train_loss": ("Training Loss", "Measured on training batches: rewards learning by heart."),
+        },
     )
 
     hidden_layers: list[int] = _key(
@@ -326,15 +361,19 @@ class SweepConfig(BaseModel):
         "best",
         "stages",
         "Narrowing",
-        "What a later stage searches. best: around the best trial of the stage before. quantile: the bounds and "
-        "choices of its best trials. none: the whole space again.",
+        "What a later stage searches.",
         live=True,
+        choices={
+            "best": ("Around the Best", "Around the best trial of the stage before."),
+            "quantile": ("Best Quantile", "The bounds and choices of the best trials of the stage before."),
+            "none": ("None", "The whole space again."),
+        },
     )
     shrink: float = _key(
         0.5,
         "stages",
         "Shrink",
-        "For narrowing best: how far the new bounds lie from the best value, as a part of it.",
+        "How far the new bounds lie from the best value, as a part of it.",
         live=True,
         gt=0,
         le=10,
@@ -343,7 +382,7 @@ class SweepConfig(BaseModel):
         0.2,
         "stages",
         "Best quantile",
-        "For narrowing quantile: the part of the trials that counts as the best, two trials at least.",
+        "The part of the trials that counts as the best, two trials at least.",
         "of the trials",
         live=True,
         gt=0,
@@ -353,16 +392,20 @@ class SweepConfig(BaseModel):
         "none",
         "stages",
         "Pruner",
-        "Ends trials early that will not win. none: all train to the end. median: those worse than half of the others "
-        "at the same step. asha, successive halving: at ever more steps only the best part goes on, for trials of many "
-        "steps. hyperband: asha from several first looks, where a good trial may begin slowly.",
+        "Ends trials early that will not win.",
         live=True,
+        choices={
+            "none": ("None", "All trials train to the end."),
+            "median": ("Median", "Ends those worse than half of the others at the same step."),
+            "asha": ("ASHA (Successive Halving)", "At ever more steps only the best part goes on: for many steps."),
+            "hyperband": ("Hyperband", "ASHA from several first looks: where a good trial may begin slowly."),
+        },
     )
     pruner_eta: int = _key(
         3,
         "stages",
         "Reduction factor",
-        "For asha and hyperband: one of so many trials goes on after each look.",
+        "One of so many trials goes on after each look.",
         live=True,
         ge=2,
         le=20,
@@ -371,7 +414,7 @@ class SweepConfig(BaseModel):
         0,
         "stages",
         "First look",
-        "For asha and hyperband: the fewest steps after which a trial may be pruned. 0: chosen from the stage's steps.",
+        "The fewest steps after which a trial may be pruned. 0: chosen from the stage's steps.",
         "steps",
         live=True,
         ge=0,
@@ -467,9 +510,16 @@ class SweepConfig(BaseModel):
         "trials",
         "cluster",
         "Parallelism",
-        "trials: every worker trains its own trials, best for small networks. async: all workers train one trial "
-        "together, its variables on the parameter servers, each with mini-batches of its own. sync: each takes its "
-        "share of one mini-batch, and their sum is applied.",
+        "How the workers share the work.",
+        choices={
+            "trials": ("Trials Side by Side", "Every worker trains its own trials: best for small networks."),
+            "async": (
+                "One Trial, Asynchronous",
+                "All workers train one trial together, its variables on the parameter servers, each with mini-batches "
+                "of its own.",
+            ),
+            "sync": ("One Trial, Synchronous", "Each worker takes its share of one mini-batch; their sum is applied."),
+        },
     )
     sync_replicas: bool = _key(False, "cluster", "Synchronous replicas", "The same as parallelism: sync.")
     ps_hosts: str = _key(
@@ -488,8 +538,11 @@ class SweepConfig(BaseModel):
         "fewer",
         "cluster",
         "When a host does not answer",
-        "fewer: train with the workers that answer; the others join when they do. wait: begin nothing until all "
-        "answer. Parameter servers are always waited for when trials use them (async, sync).",
+        "Parameter servers are always waited for when trials use them (async, sync).",
+        choices={
+            "fewer": ("Begin with Fewer", "Train with the workers that answer; the others join when they do."),
+            "wait": ("Wait", "Begin nothing until all answer."),
+        },
     )
     worker_deadline: int = _key(
         60,
@@ -667,9 +720,37 @@ class SweepConfig(BaseModel):
         return Lattice(self.space(), self.grid_levels).count or 0
 
     @property
+    def network(self) -> str:
+        """What is searched for: regressor, lstm or class, the user's own."""
+        return "regressor" if self.nn_model == "Regressor" else "class" if self.model_class else "lstm"
+
+    @property
+    def idle(self) -> frozenset[str]:
+        """The keys that say nothing beside the values of the others."""
+        return frozenset(key for keys, says in SAYS_SOMETHING.items() if not says(self) for key in keys)
+
+    @property
     def tied(self) -> bool:
         """Whether one pair of bounds serves layers and nodes."""
         return self.nn_model == "Regressor" and self.nodes_per_layer is None
+
+
+SAYS_SOMETHING: Mapping[tuple[str, ...], Callable[[SweepConfig], bool]] = {
+    ("hidden_layers", "nodes_per_layer", "activation", "weight_init"): lambda config: config.network == "regressor",
+    ("nn_dimensions",): lambda config: config.network != "lstm",
+    ("model_class", "model_space", "rnn_max_seq_length"): lambda config: config.network != "regressor",
+    ("rnn_state_dim", "rnn_layers", "rnn_units", "rnn_seq_length"): lambda config: config.network == "lstm",
+    ("data_instances", "data_features", "add_noise", "add_cosine", "power_method"): lambda config: (
+        config.dataset == "synthetic" and not config.load_data
+    ),
+    ("load_data_dir", "target_column"): lambda config: config.load_data,
+    ("grid_levels",): lambda config: config.hyperparam_opt == "grid",
+    ("shrink",): lambda config: config.narrowing == "best",
+    ("quantile",): lambda config: config.narrowing == "quantile",
+    ("pruner_eta",): lambda config: config.pruner in ("asha", "hyperband"),
+    ("pruner_min_steps",): lambda config: config.pruner != "none",
+}
+"""The keys that belong to some values of others, and whether they do."""
 
 
 def _bounds(value: list[int], least: int) -> list[int]:

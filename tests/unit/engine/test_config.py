@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -77,6 +77,45 @@ def test_every_key_has_a_title_a_help_text_and_a_known_group() -> None:
         assert field.title, key
         assert field.description, key
         assert extra["group"] in GROUPS, key
+
+
+def test_every_choice_that_is_described_is_one_that_is_accepted_and_the_reverse() -> None:
+    described = 0
+    for key, field in SweepConfig.model_fields.items():
+        extra = field.json_schema_extra
+        assert isinstance(extra, dict)
+        if choices := extra["choices"]:
+            described += 1
+            annotation = field.annotation
+            assert isinstance(choices, dict)
+            assert list(choices) == list(get_args(annotation)), key
+            assert all(title and sentence for title, sentence in choices.values()), key
+    assert described >= 8
+
+
+@pytest.mark.parametrize(
+    ("values", "idle", "busy"),
+    [
+        (
+            {},
+            {"rnn_layers", "model_class", "grid_levels", "quantile", "pruner_eta", "load_data_dir"},
+            {"hidden_layers"},
+        ),
+        ({"nn_model": "Custom"}, {"hidden_layers", "activation", "nn_dimensions"}, {"rnn_layers", "model_class"}),
+        ({"nn_model": "Custom", "model_class": "a:B"}, {"rnn_layers", "hidden_layers"}, {"nn_dimensions"}),
+        ({"hyperparam_opt": "grid"}, set(), {"grid_levels"}),
+        ({"pruner": "median"}, {"pruner_eta"}, {"pruner_min_steps"}),
+        ({"pruner": "asha"}, set(), {"pruner_eta", "pruner_min_steps"}),
+        ({"narrowing": "quantile"}, {"shrink"}, {"quantile"}),
+        ({"load_data": True}, {"data_instances", "power_method"}, {"load_data_dir", "target_column"}),
+        ({"dataset": "diabetes"}, {"data_features"}, set()),
+    ],
+)
+def test_keys_that_say_nothing_are_known(values: dict[str, Any], idle: set[str], busy: set[str]) -> None:
+    config = SweepConfig(**values)
+    assert idle <= config.idle
+    assert not busy & config.idle
+    assert config.idle <= set(SweepConfig.model_fields)
 
 
 def test_defaults_are_not_shared_between_configurations() -> None:
