@@ -70,9 +70,9 @@ def loss_scale(columns: TrialColumns) -> Document:
 
 
 def parallel(columns: TrialColumns, axes: Sequence[ChartAxis]) -> Document:
-    """Parallel coordinates: {total, loss, axes, number, stage, losses, values: {axis: […]}}; null: no such axis there.
+    """Parallel coordinates: {total, loss, axes, lines: {number, stage, losses, values: {axis: […]}}}.
 
-    A categorical value is its place in the axis's choices.
+    A categorical value is its place in the axis's choices; null, that the trial lacks the axis.
     """
     done = completed(columns)
     shown = done.take(best_and_even(done.loss, MOST_LINES))
@@ -80,20 +80,20 @@ def parallel(columns: TrialColumns, axes: Sequence[ChartAxis]) -> Document:
         "total": len(done),
         "loss": loss_scale(columns),
         "axes": [axis.document() for axis in axes],
-        **_points(shown),
-        "values": {axis.name: _values(axis, shown) for axis in axes},
+        "lines": {**_points(shown), "values": {axis.name: _values(axis, shown) for axis in axes}},
     }
 
 
 def slices(columns: TrialColumns, axes: Sequence[ChartAxis]) -> Document:
-    """Losses over each axis: {total, loss, slices: [{axis, total, number, stage, losses, values}]}."""
+    """Losses over each axis: {total, loss, slices: [{axis, total, points: {number, stage, losses, values}}]}."""
     done = completed(columns)
     most = int(np.clip(MOST_SLICES // max(len(axes), 1), LEAST_SLICE, MOST_SLICE))
     found = []
     for axis in axes:
         present = done.take(np.isfinite(axis.values(done.params.get(axis.name), len(done))))
         shown = present.take(best_and_even(present.loss, most))
-        found.append({"axis": axis.document(), "total": len(present), **_points(shown), "values": _values(axis, shown)})
+        points = {**_points(shown), "values": _values(axis, shown)}
+        found.append({"axis": axis.document(), "total": len(present), "points": points})
     return {"total": len(done), "loss": loss_scale(columns), "slices": found}
 
 

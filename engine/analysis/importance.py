@@ -27,6 +27,8 @@ CLEAR = 3.0
 """Standard deviations by which a variance must exceed what blind choice gives, or it counts as none."""
 CELLS = 48
 """Of the grid on which the densities of a numeric axis are taken."""
+MOST_CHOICES = 500
+"""An axis that has more is no axis to compare trials on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,10 @@ def _variance(axis: ChartAxis, values: Floats, weights: Floats) -> float:
         return 0.0
     weights = weights[present]
     cells, kernel = _grid(axis, values[present], weights)
-    if len(kernel) < 2:
+    if len(kernel) < 2 or np.ptp(weights) == 0:
         return 0.0
     whole = np.bincount(cells, minlength=len(kernel)) / count
+    kernel = kernel[:, whole @ kernel > 0]
     density, density_good = whole @ kernel, np.bincount(cells, weights, minlength=len(kernel)) / good @ kernel
     variance = float(np.sum((density_good - density) ** 2 / density))
     # Blindly chosen good trials: the covariance of their density, relative to that of all.
@@ -103,10 +106,10 @@ def _variance(axis: ChartAxis, values: Floats, weights: Floats) -> float:
 
 def _grid(axis: ChartAxis, values: Floats, weights: Floats) -> tuple[Ints, Floats]:
     """The cell of each value, and the smoothing kernel [cell of a trial, cell of the density]; rows add up to 1."""
-    if axis.kind == "categorical":
+    if axis.kind == "categorical" and len(axis.choices) <= MOST_CHOICES:
         return values.astype(np.int64), np.eye(len(axis.choices))
     low, high = float(values.min()), float(values.max())
-    if low == high:
+    if axis.kind == "categorical" or low == high:
         return np.zeros(len(values), dtype=np.int64), np.eye(1)
     if axis.kind == "int" and high - low < CELLS:
         count = int(high - low) + 1

@@ -19,6 +19,8 @@ from webapp.services.monitor import axis_label
 from webapp.services.plain import aware
 
 Document = dict[str, Any]
+MOST_CHOICES = 100
+"""Of an axis in a contour."""
 LONGEST = 60
 """Of what is repeated of a wrong question."""
 
@@ -109,6 +111,8 @@ def _contour(asked: Asked) -> Document:
     x, y = (asked.axis(name) for name in names)
     if x == y:
         raise QueryError(f"name two different axes; both are {x.name}")
+    if large := [axis.name for axis in (x, y) if len(axis.choices) > MOST_CHOICES]:
+        raise QueryError(f"{large[0]} has more than {MOST_CHOICES} choices, too many for a contour")
     return charts.contour(asked.searched, x, y)
 
 
