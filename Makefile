@@ -2,6 +2,7 @@
 # make test   all tests, the browser's included
 # make bench  this engine beside its peers, in one run, printed as ratios (about ten minutes)
 # make bench-large  the large schedule of the 2017 program, and the time to its error (about 15 minutes)
+# make bench-analysis  the time and size of what the charts of a sweep of 10,000 trials are sent (about three minutes)
 # make check  everything that is not a test: style, types, import contracts, templates, known vulnerabilities
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test bench bench-large check browser clean
+.PHONY: run test bench bench-large bench-analysis check browser clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runs
@@ -47,6 +48,9 @@ bench: $(VENV)/.benches
 
 bench-large: $(VENV)/.tests
 	@$(BIN)/python -m bench.large $(ARGS)
+
+bench-analysis: $(VENV)/.tests
+	@$(BIN)/python -m bench.analysis $(ARGS)
 
 $(VENV)/.benches: requirements-bench.txt $(VENV)/.runs
 	@$(PIP) install --requirement requirements-bench.txt
