@@ -407,27 +407,7 @@ class Cluster:
         if kind != "progress":
             process.job = None
             self._change(process, ProcessState.READY, self._kept_by(process))
-        name = process.member.name
-        if kind == "cancelled":
-            return [Cancelled(job.number, job.attempt, name, body["step"])]
-        if kind == "pruned":
-            return [Pruned(**body, worker=name)]
-        if kind in ("progress", "done"):
-            return [
-                Reached(
-                    job.number,
-                    job.attempt,
-                    name,
-                    body["step"],
-                    body["train"],
-                    body["val"],
-                    kind == "done",
-                    body["figures"],
-                    body["test"],
-                    tuple(body["rung"]) if body["rung"] else None,
-                )
-            ]
-        return [Broken(job.number, job.attempt, name, body.get("error", kind), lost=False)]
+        return [happening(job, process.member.name, message)]
 
     def _exited(self, message: Message) -> list[Happening]:
         """A process has ended without being asked: replace it, and give its trial back."""
@@ -631,6 +611,22 @@ class Cluster:
                 "restarts": process.restarts,
             }
         )
+
+
+def happening(job: Job, worker: str, message: Message) -> Happening:
+    """What an executor said of *job*, the trial it trains."""
+    (kind, body), *_ = message.items()
+    about = (job.number, job.attempt, worker)
+    if kind == "cancelled":
+        return Cancelled(*about, body["step"])
+    if kind == "pruned":
+        return Pruned(**body, worker=worker)
+    if kind in ("progress", "done"):
+        rung = tuple(body["rung"]) if body["rung"] else None
+        return Reached(
+            *about, body["step"], body["train"], body["val"], kind == "done", body["figures"], body["test"], rung
+        )
+    return Broken(*about, body.get("error", kind), lost=False)
 
 
 def _free(process: _Process) -> bool:

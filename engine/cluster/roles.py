@@ -72,7 +72,7 @@ def worker(message: Message, channel: Channel) -> None:
     _use_threads(int(os.environ["NHOP_THREADS"]), inter_op=1)
     trainer = LocalTrainer(load(Path(message["data"])))
     channel.send({"ready": True})
-    _train_all(trainer, channel)
+    train_all(trainer, channel)
     del server
 
 
@@ -92,7 +92,7 @@ def proxy(message: Message, channel: Channel) -> None:
     gpus = [name for name in devices if "GPU" in name]
     trainer = LocalTrainer(load(Path(message["data"])), (gpus or devices)[0])
     channel.send({"ready": True})
-    _train_all(trainer, channel)
+    train_all(trainer, channel)
 
 
 def chief(message: Message, channel: Channel) -> None:
@@ -102,7 +102,7 @@ def chief(message: Message, channel: Channel) -> None:
     jobs = {**message["jobs"], CHIEF: [f"{message['address']}:{free_ports(1)[0]}"]}
     trainer = TRAINERS[message["parallelism"]](load(Path(message["data"])), jobs)
     channel.send({"ready": True})
-    _train_all(trainer, channel)
+    train_all(trainer, channel)
 
 
 def _use_threads(intra_op: int, inter_op: int) -> None:
@@ -133,7 +133,7 @@ class Orders:
         return self._unread.popleft()
 
 
-def _train_all(trainer: Trainer, channel: Channel) -> None:
+def train_all(trainer: Trainer, channel: Channel) -> None:
     """Train what the optimizer orders, one trial at a time."""
     orders = Orders(channel)
     while True:
