@@ -128,11 +128,11 @@ class Optimizer:
         self._cancelled: set[int] = set()
         self._spent: float = (before.get("progress") or {}).get("seconds", 0.0)
         self._spent_before = self._spent
-        self._ticked = time.monotonic()
+        self._ticked: float | None = None
         self._version: int = before.get("applied", 1)
         self._restarted = len(before.get("restart_requested") or [])
         self._extras: deque[Extra] = deque()
-        self._ask_for(edits_of(before))
+        self._ask_for(edit for edit in edits_of(before) if edit.version <= self._version)
         self._enough: str | None = None
         self._sampler: Sampler | None = None
         self._told = 0
@@ -341,10 +341,11 @@ class Optimizer:
                 self._look_whether_enough()
 
     def _tick(self) -> None:
-        """Count the time that is not paused."""
+        """Count the time since the first trial began that is not paused."""
         now = time.monotonic()
-        self._spent += 0.0 if self._paused else now - self._ticked
-        self._ticked = now
+        if self._ticked is not None and not self._paused:
+            self._spent += now - self._ticked
+        self._ticked = now if self._ticked is not None else None
 
     def _heed(self, wishes: Wishes, index: int | None, running: dict[int, Trial]) -> None:
         """Do what the user wants."""
@@ -438,6 +439,7 @@ class Optimizer:
         trial.worker, trial.started, trial.step, trial.curve, trial.figures = worker, self._clock(), 0, [], {}
         trial.rungs = []
         running[trial.number] = trial
+        self._ticked = self._ticked or time.monotonic()
         self._recorder.begun(trial)
         config = self._config
         inputs, outputs = self._dimensions

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from engine import settings
 from engine.config import parse
 from engine.domain import ENDED
 from engine.settings import ROOT
@@ -47,6 +48,7 @@ class Installation:
         self.database, _ = embedded.start(self.data_dir)
         self.store: Store = connect(self.database.uri)
         self.daemons: list[subprocess.Popen[bytes]] = []
+        self.settings = settings.load({"NHOP_DATA_DIR": str(self.data_dir)}, folder / "none")
 
     def start_daemon(self, **environment: str) -> subprocess.Popen[bytes]:
         with (self.data_dir / "daemon.log").open("ab") as output:
@@ -111,7 +113,8 @@ class Installation:
                     return process
         return None
 
-    def close(self) -> None:
+    def end_daemons(self) -> None:
+        """End the daemons, as one who shuts the machine down would; their sweeps are left to the next one."""
         for daemon in self.daemons:
             if daemon.poll() is None:
                 daemon.terminate()
@@ -120,6 +123,9 @@ class Installation:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
+
+    def close(self) -> None:
+        self.end_daemons()
         self.store.close()
         running = embedded.recorded(self.data_dir)
         if running:
