@@ -11,6 +11,7 @@ is running counts among the others, which keeps parallel proposals apart.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,8 +53,9 @@ class TPESampler(Distinct):
         axes = [self.space.axes[name] for name in self._cube.names]
         self._levels = np.array([_levels(axis) for axis in axes], dtype=np.int64)
         self._ordered = np.array([not isinstance(axis, Categorical) for axis in axes], dtype=np.bool_)
-        self._units: list[Numbers] = []
-        self._standings: list[tuple[int, int, float]] = []
+        self._units: dict[int, Numbers] = {}
+        self._ranked: list[tuple[tuple[int, int, float], int]] = []
+        """Trials by their standing, and by their number."""
         self._numbers: list[int] = []
 
     def _is_always(self, parent: str, least: int) -> bool:
@@ -62,27 +64,27 @@ class TPESampler(Distinct):
 
     def learn(self, finished: Sequence[Trial]) -> None:
         for trial in filter(is_judged, finished):
-            self._units.append(self._cube.units(trial.params))
-            self._standings.append(standing(trial, self.steps))
-            self._numbers.append(trial.number)
+            self._units[trial.number] = self._cube.units(trial.params)
+            insort(self._ranked, (standing(trial, self.steps), trial.number))
+            insort(self._numbers, trial.number)
+        earlier = bisect_left(self._numbers, self.start)
+        if earlier and len(self._numbers) - earlier >= STARTUP:
+            del self._numbers[:earlier]
+            self._ranked = [entry for entry in self._ranked if entry[1] >= self.start]
 
     def propose(self, rng: np.random.Generator, number: int) -> Params:
-        known = [index for index, trial in enumerate(self._numbers) if trial >= self.start]
-        if len(known) < STARTUP:
-            known = list(range(len(self._numbers)))
-        if len(known) < STARTUP:
+        known = len(self._numbers)
+        if known < STARTUP:
             return self.space.draw(rng)
-        known.sort(key=self._numbers.__getitem__)
-        order = sorted(range(len(known)), key=lambda place: self._standings[known[place]])
-        good = min(math.ceil(GOOD * len(known)), MOST_GOOD)
-        units = np.array([self._units[index] for index in known])
-        best, others = np.sort(order[:good]), np.sort(order[good:])[-KERNELS:]
+        best = {trial for _, trial in self._ranked[: min(math.ceil(GOOD * known), MOST_GOOD)]}
+        others = [trial for trial in self._numbers[-KERNELS - len(best) :] if trial not in best][-KERNELS:]
         running = [self._cube.units(trial.params) for trial in self.running if trial.number != number]
-        rest = np.concatenate([units[others], running]) if running else units[others]
+        good = np.array([self._units[trial] for trial in sorted(best)])
+        rest = np.array([*(self._units[trial] for trial in others), *running])
         weights = np.concatenate([ramp(len(others)), np.ones(len(running))])
         at = np.full(len(self._cube.names), 0.5)
         for group in self._groups:
-            at[group] = self._sample(group, units[best], rest, weights, rng)
+            at[group] = self._sample(group, good, rest, weights, rng)
         return self._cube.point(at)
 
     def _sample(

@@ -17,6 +17,7 @@ from engine.store.events import Events
 from engine.store.machines import Machines
 from engine.store.model_files import ModelFiles
 from engine.store.models import Models
+from engine.store.notices import Notices
 from engine.store.reports import Reports
 from engine.store.runs import Runs
 from engine.store.servers import Servers
@@ -30,7 +31,11 @@ CALL_SECONDS = 3.0
 """The longest that one call to the database may take."""
 
 INDEXES = {
-    "sweeps": ([("created", DESCENDING)], [("state", ASCENDING), ("created", ASCENDING)]),
+    "sweeps": (
+        [("created", DESCENDING)],
+        [("state", ASCENDING), ("created", ASCENDING)],
+        [("finished", DESCENDING)],
+    ),
     "trials": ([("sweep_id", ASCENDING), ("number", ASCENDING)],),
     "trial_columns": ([("sweep_id", ASCENDING), ("block", ASCENDING)],),
     "events": ([("at", ASCENDING)],),
@@ -39,6 +44,7 @@ INDEXES = {
     "servers": ([("host", ASCENDING)], [("sweep_id", ASCENDING)]),
     "runs": ([("start_time", DESCENDING)], [("status", ASCENDING)], [("info.sweep_id", ASCENDING)]),
     "datasets": ([("created", DESCENDING)],),
+    "notices": ([("sweep_id", ASCENDING)], [("open", ASCENDING), ("due", ASCENDING)]),
     "metrics": ([("run_id", ASCENDING), ("name", ASCENDING)],),
 }
 UNIQUE = {"events": [("sweep_id", ASCENDING), ("seq", ASCENDING)]}
@@ -61,6 +67,7 @@ class Store:
         self.reports = Reports(database)
         self.servers = Servers(database)
         self.datasets = Datasets(database)
+        self.notices = Notices(database)
 
     def ping(self) -> None:
         """Ask the database for a sign of life.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,12 +20,18 @@ class Machines:
     def __init__(self, database: Database[Document]) -> None:
         self._collection = database["machines"]
 
-    def beat(self, name: str, pid: int, slots: int, running: list[str], now: datetime) -> None:
-        """A daemon's sign of life."""
+    def beat(
+        self, name: str, pid: int, slots: int, running: list[str], now: datetime, load: Sequence[float] = ()
+    ) -> None:
+        """A daemon's sign of life.
+
+        Args:
+            load: processes that want to compute, a mean of the last minute, and processors; nothing where unknown.
+        """
         with answered():
             self._collection.update_one(
                 {"_id": name},
-                {"$set": {"pid": pid, "slots": slots, "running": running, "seen": now}},
+                {"$set": {"pid": pid, "slots": slots, "running": running, "seen": now, "load": list(load)}},
                 upsert=True,
             )
 

@@ -67,6 +67,11 @@ class Runs:
         with answered():
             return list(self._metrics.find({"run_id": run_id}).sort("name", 1).limit(200))
 
+    def metric(self, run_id: RunId, name: str) -> Document | None:
+        """One metric of a run: {steps, values}."""
+        with answered():
+            return self._metrics.find_one({"run_id": run_id, "name": name}, {"_id": 0, "steps": 1, "values": 1})
+
     def create(self, document: Mapping[str, Any]) -> int:
         """Insert a run under the next free whole number, as Sacred does; returns it."""
         while True:

@@ -30,12 +30,20 @@ from engine.store.calls import answered
 Document = dict[str, Any]
 
 NO_WISHES = Wishes()
+HEAVY = dict.fromkeys(("config", "stages", "edits", "processes"), 0)
+"""What lists leave out."""
 OWNED = [str(SweepState.RUNNING), str(SweepState.PAUSED)]
+
+
+def new_id() -> str:
+    """The id of a sweep that is to be created."""
+    return uuid.uuid4().hex[:12]
 
 
 class Sweeps:
     def __init__(self, database: Database[Document]) -> None:
         self._collection = database["sweeps"]
+        self._since: datetime | None = None
 
     def create(
         self,
@@ -47,9 +55,10 @@ class Sweeps:
         steps: int,
         now: datetime,
         claimed: tuple[str, timedelta] | None = None,
+        sweep_id: str | None = None,
     ) -> str:
-        """Queue a sweep, or begin it under the (machine, lease) of *claimed*; returns its id."""
-        sweep_id = uuid.uuid4().hex[:12]
+        """Queue a sweep, or begin it under the (machine, lease) of *claimed*; returns its id, a new one if None."""
+        sweep_id = sweep_id or new_id()
         lease: Document = {"machine": None, "fence": 0, "until": None}
         if claimed is not None:
             lease = {"machine": claimed[0], "fence": 1, "until": now + claimed[1]}
@@ -112,6 +121,32 @@ class Sweeps:
         with answered():
             cursor = self._collection.find(wanted, {"config": 0, "stages": 0})
             return list(cursor.sort("created", DESCENDING).limit(limit))
+
+    def queue(self, limit: int) -> list[Document]:
+        """The sweeps that wait, in the order in which they are claimed."""
+        with answered():
+            queued = self._collection.find({"state": str(SweepState.QUEUED)}, HEAVY)
+            return list(queued.sort([("priority", DESCENDING), ("created", 1)]).limit(limit))
+
+    def running(self, limit: int) -> list[Document]:
+        """The sweeps that a machine has claimed, the newest first."""
+        with answered():
+            return list(self._collection.find({"state": {"$in": OWNED}}, HEAVY).sort("created", DESCENDING).limit(limit))
+
+    def ended(self, limit: int) -> list[Document]:
+        """The sweeps that have ended, the last that did first.
+
+        The database reads all that a filter matches before it sorts: so the next call begins where this one ended.
+        """
+        found = self._ended(limit, {"finished": {"$gte": self._since}}) if self._since else []
+        if len(found) < limit:
+            found = self._ended(limit, {"state": {"$in": [str(state) for state in ENDED]}})
+        self._since = found[-1]["finished"] if len(found) == limit else None
+        return found
+
+    def _ended(self, limit: int, wanted: Document) -> list[Document]:
+        with answered():
+            return list(self._collection.find(wanted, HEAVY).sort("finished", DESCENDING).limit(limit))
 
     def claim(
         self, machine: str, lease: timedelta, now: datetime, mine: Sequence[str] = (), abandoned: bool = True

@@ -18,8 +18,9 @@ from engine.events import Event
 from engine.settings import Settings
 from engine.store import Store, embedded
 from webapp.services.daemon import ensure_daemon
+from webapp.services.home import newest_ended, overview
 from webapp.services.plain import plain
-from webapp.services.sweeps import OPEN, overview
+from webapp.services.sweeps import OPEN
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,10 @@ MOST_MISSED = 5000
 """A browser that missed more loads the page anew."""
 
 HOME = "home"
+NOTICES = "notices"
+"""Browsers that show a notification when a sweep ends, on whatever page."""
+ROOMS = frozenset({HOME, NOTICES})
+"""Those that are no sweep's."""
 
 
 class Emitter(Protocol):
@@ -56,6 +61,7 @@ class Relay:
         self._watched = threading.Event()
         self._answering = True
         self._overview: dict[str, Any] = {}
+        self._ended: list[dict[str, Any]] = []
 
     def join(self, sweep_id: str, sid: str, after: int, enter: Callable[[], None]) -> dict[str, Any]:
         """Send client *sid* the events above *after*, then let it *enter* the room.
@@ -90,12 +96,21 @@ class Relay:
 
     def join_home(self, sid: str, enter: Callable[[], None]) -> dict[str, Any]:
         """Let client *sid* watch the home page; returns its present state."""
-        now = plain(overview(self._store, datetime.now(UTC)))
+        now = overview(self._store, datetime.now(UTC))
+        self._enter(HOME, sid, enter)
+        return {"overview": now}
+
+    def join_notices(self, sid: str, enter: Callable[[], None]) -> dict[str, Any]:
+        """Tell client *sid* which sweeps end; returns those that ended last."""
+        now = newest_ended(self._store)
+        self._enter(NOTICES, sid, enter)
+        return {"ended": now}
+
+    def _enter(self, room: str, sid: str, enter: Callable[[], None]) -> None:
         enter()
         with self._guard:
-            self._members.setdefault(HOME, set()).add(sid)
+            self._members.setdefault(room, set()).add(sid)
             self._watched.set()
-        return {"overview": now}
 
     def leave(self, sid: str) -> None:
         """Client *sid* watches nothing any more."""
@@ -115,7 +130,7 @@ class Relay:
     def watched(self) -> list[str]:
         """The sweeps that somebody watches."""
         with self._guard:
-            return [room for room in self._members if room != HOME]
+            return [room for room in self._members if room not in ROOMS]
 
     def run(self) -> None:
         """Relay for ever, and now and then see to the database and the daemon; else idle while nobody watches."""
@@ -140,6 +155,8 @@ class Relay:
                         self._advance(sweep_id)
             if with_overview and self._members.get(HOME):
                 self._send_overview()
+            if with_overview and self._members.get(NOTICES):
+                self._send_ended()
             self._answers(True)
         except StoreUnavailable as error:
             self._answers(False, str(error))
@@ -161,6 +178,12 @@ class Relay:
             self._overview = now
             self._emitter.emit("overview", now, to=HOME)
 
+    def _send_ended(self) -> None:
+        now = newest_ended(self._store)
+        if now != self._ended:
+            self._ended = now
+            self._emitter.emit("ended", now, to=NOTICES)
+
     def _answers(self, answering: bool, error: str = "") -> None:
         """Tell every room when the database falls silent or answers again."""
         if answering == self._answering:
@@ -174,7 +197,7 @@ class Relay:
         """See that the database runs, and a daemon where sweeps wait for one: either may have died."""
         self._revive()
         try:
-            if self._store.sweeps.recent(1, OPEN):
+            if self._store.sweeps.recent(1, OPEN) or self._store.notices.waiting():
                 ensure_daemon(self._settings, self._store, datetime.now(UTC))
         except (StoreError, OSError) as error:
             log.warning("the daemon cannot be seen to: %s", error)

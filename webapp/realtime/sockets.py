@@ -1,7 +1,8 @@
 """The sockets: who may connect, and joining a room.
 
-Browser → server: `join` {sweep, after} and `join_home` {}; each is answered by an acknowledgement.
-Server → browser: `events` {sweep, events}, `overview` {running, recent, machines}, `database` {ok}.
+Browser → server: `join` {sweep, after}, `join_home` {} and `join_notices` {}; each is answered by an acknowledgement.
+Server → browser: `events` {sweep, events}, `overview`, `ended` [sweep] as webapp.services.home gives them, `database`
+{ok}.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from flask_socketio import ConnectionRefusedError, SocketIO, join_room
 
 from engine.errors import NotFound, StoreError
 from webapp.extensions import store
-from webapp.realtime.relay import HOME, Relay
+from webapp.realtime.relay import HOME, NOTICES, ROOMS, Relay
 from webapp.services import accounts
 
 RELAY = "nhop.relay"
@@ -26,6 +27,7 @@ def attach(app: Flask, socketio: SocketIO, relay: Relay, start: bool) -> None:
     socketio.on_event("disconnect", lambda *_: relay.leave(_sid()))
     socketio.on_event("join", lambda message=None: _join(relay, message))
     socketio.on_event("join_home", lambda *_: _join_home(relay))
+    socketio.on_event("join_notices", lambda *_: _join_notices(relay))
     if start:
         socketio.start_background_task(relay.run)
 
@@ -41,7 +43,7 @@ def _connect(*_: Any) -> None:
 
 def _join(relay: Relay, message: Any) -> dict[str, Any]:
     sweep_id, after = (message.get("sweep"), message.get("after")) if isinstance(message, dict) else (None, None)
-    if not isinstance(sweep_id, str) or not 0 < len(sweep_id) <= 64 or sweep_id == HOME:
+    if not isinstance(sweep_id, str) or not 0 < len(sweep_id) <= 64 or sweep_id in ROOMS:
         return {"error": "no such sweep"}
     if not isinstance(after, int) or isinstance(after, bool) or after < 0:
         return {"error": "`after` must be a number of at least 0"}
@@ -50,6 +52,10 @@ def _join(relay: Relay, message: Any) -> dict[str, Any]:
 
 def _join_home(relay: Relay) -> dict[str, Any]:
     return _answered(lambda: relay.join_home(_sid(), lambda: join_room(HOME)))
+
+
+def _join_notices(relay: Relay) -> dict[str, Any]:
+    return _answered(lambda: relay.join_notices(_sid(), lambda: join_room(NOTICES)))
 
 
 def _answered(join: Any) -> dict[str, Any]:

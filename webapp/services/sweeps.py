@@ -7,22 +7,45 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from engine.config import load_yaml, parse
+from engine.config import SweepConfig, load_yaml, parse
 from engine.data import accept
 from engine.domain import SweepState
+from engine.errors import ConfigError
+from engine.notify import sender
 from engine.settings import CONFIG_FILE, Settings
 from engine.store import Store
-from engine.store.sweeps import public
+from engine.store.notices import EMAIL, WEBHOOK
+from engine.store.sweeps import new_id
 from webapp.services import steering
 from webapp.services.accounts import Account, must_edit
 from webapp.services.classes import settled
 from webapp.services.daemon import ensure_daemon
-from webapp.services.plain import plain
 
 Document = dict[str, Any]
 
 OPEN = [SweepState.RUNNING, SweepState.PAUSED, SweepState.QUEUED]
-RECENT = 30
+
+EXAMPLE = {
+    "name": "Example",
+    "hyperparam_opt": "TPE",
+    "pruner": "asha",
+    "hidden_layers": [1, 4],
+    "nodes_per_layer": [8, 64],
+    "batch_size": [50, 500],
+    "learning_rate": [0.0003, 0.03],
+    "log_scale": True,
+    "opt_stages": [[3000, 80], [6000, 20]],
+    "opt_tolerance": 0,
+    "max_seconds": 60,
+    "confirm": 2,
+}
+"""About a minute on two processors: TPE and ASHA on a synthetic problem, in two stages."""
+CLUSTER = tuple(
+    key
+    for key, field in SweepConfig.model_fields.items()
+    if isinstance(field.json_schema_extra, dict) and field.json_schema_extra["group"] == "cluster"
+)
+"""The keys of the processes that do the work."""
 
 ADJECTIVES = (
     *("amber", "brisk", "calm", "clear", "copper", "coral", "crisp", "golden", "green", "hazel", "indigo", "jade"),
@@ -61,9 +84,13 @@ def create(store: Store, settings: Settings, account: Account, values: Mapping[s
     """
     must_edit(account)
     config = settled(store, settings, accept(values, store.datasets.find))
+    if problems := sender.problems(settings, config):
+        raise ConfigError(problems)
     seed = secrets.randbelow(2**31) if config.seed is None else config.seed
     config = config.model_copy(update={"seed": seed, "name": config.name.strip() or make_name()})
-    sweep_id = store.sweeps.create(
+    sweep_id = new_id()
+    store.notices.create(sweep_id, config.webhook, config.notify, now)
+    store.sweeps.create(
         name=config.name,
         owner=account.name,
         config=config.model_dump(mode="json"),
@@ -71,10 +98,17 @@ def create(store: Store, settings: Settings, account: Account, values: Mapping[s
         trials=config.total_trials,
         steps=config.total_steps,
         now=now,
+        sweep_id=sweep_id,
     )
     steering.announce(store, sweep_id, now)
     ensure_daemon(settings, store, now)
     return sweep_id
+
+
+def start_example(store: Store, settings: Settings, account: Account, now: datetime) -> str:
+    """Queue the example, on the hosts that config.yaml names; returns its id. Raises as `create`."""
+    hosts = {key: value for key, value in defaults().items() if key in CLUSTER}
+    return create(store, settings, account, {**hosts, **EXAMPLE}, now)
 
 
 def defaults() -> Document:
@@ -83,30 +117,20 @@ def defaults() -> Document:
     Raises:
         ConfigError: the file holds nonsense; the server does not start with it.
     """
-    return parse(load_yaml(CONFIG_FILE)[0]).model_dump(mode="json") if CONFIG_FILE.exists() else {}
+    return parse(load_yaml(CONFIG_FILE)[0]).whole() if CONFIG_FILE.exists() else {}
 
 
-def config_of(store: Store, sweep_id: str) -> Document:
-    """The configuration of a sweep, as the start of another one: without its name and seed."""
-    config = dict(store.sweeps.get(sweep_id)["config"])
+def config_of(store: Store, account: Account, sweep_id: str) -> Document:
+    """The configuration of a sweep, as the start of another one: without its name and seed, and without whom it
+    notifies unless the account may steer it."""
+    sweep = store.sweeps.get(sweep_id)
+    told = _notified(store, sweep_id) if account.may_stop(sweep["owner"]) else {}
+    config = sweep["config"] | told
     return {key: value for key, value in config.items() if key not in ("name", "seed", "running_stage")}
 
 
-def overview(store: Store, now: datetime) -> Document:
-    """The home page: {running: [public sweep], recent: [public sweep], machines: [{name, alive, slots, sweeps}]}."""
-    machines = [
-        {
-            "name": str(machine["_id"]),
-            "alive": machine["alive"],
-            "slots": machine.get("slots"),
-            "sweeps": len(machine.get("running", [])),
-            "seen": machine["seen"],
-        }
-        for machine in store.machines.all(now)
-    ]
-    running = sorted(store.sweeps.recent(50, OPEN), key=lambda sweep: OPEN.index(sweep["state"]))
-    return {
-        "running": [plain(public(sweep)) for sweep in running],
-        "recent": [plain(public(sweep)) for sweep in store.sweeps.recent(RECENT)],
-        "machines": plain(machines),
-    }
+def _notified(store: Store, sweep_id: str) -> Document:
+    """The private keys of a sweep."""
+    key = {WEBHOOK: "webhook", EMAIL: "notify"}
+    return {key[notice["kind"]]: notice["to"] for notice in store.notices.of_sweep(sweep_id)}
+

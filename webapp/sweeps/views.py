@@ -14,6 +14,7 @@ from engine.models.inspection import Axes
 from webapp.extensions import settings, store
 from webapp.services import classes, datasets, sweeps
 from webapp.services.accounts import must_edit
+from webapp.services.home import HomePage, overview
 from webapp.sweeps import axes, form
 
 blueprint = Blueprint("sweeps", __name__)
@@ -22,7 +23,14 @@ blueprint = Blueprint("sweeps", __name__)
 @blueprint.get("/")
 def home() -> ResponseReturnValue:
     """What runs, what ran, and where."""
-    return render_template("sweeps/home.html", page=sweeps.overview(store(), datetime.now(UTC)))
+    return render_template("sweeps/home.html", page=HomePage(overview(store(), datetime.now(UTC)), g.viewer))
+
+
+@blueprint.post("/sweeps/example")
+def example() -> ResponseReturnValue:
+    """Queue the example, and watch it."""
+    sweep_id = sweeps.start_example(store(), settings(), g.viewer, datetime.now(UTC))
+    return redirect(url_for("monitor.live", sweep_id=sweep_id), 303)
 
 
 @blueprint.get("/sweeps/new")
@@ -30,7 +38,7 @@ def new() -> ResponseReturnValue:
     """The form, with the defaults, the configuration of the sweep `?from=`, a preset's stages, a data set, a class."""
     must_edit(g.viewer)
     source = request.args.get("from", "")
-    values = sweeps.config_of(store(), source) if source else sweeps.defaults()
+    values = sweeps.config_of(store(), g.viewer, source) if source else sweeps.defaults()
     if preset := form.PRESETS.get(request.args.get("preset", "")):
         values = {**values, **preset[2]}
     if dataset := request.args.get("dataset", ""):
