@@ -11,7 +11,9 @@ stage         {index, steps, trials, space}: a stage begins, with the space that
 trial         the row of one trial, as store.trials.public gives it
 progress      {trials: {number: {step, points: [[step, train, validation], …]}}}: what the running
               trials have reached since the last such event; at most 4 a second
-process       {role, index, address, pid, state, detail}: a parameter server, worker or chief
+process       {role, index, address, pid, state, detail, restarts}: a parameter server, worker or chief
+resources     {processes: {name: [CPU in per cent of one processor, memory in MB]}}: what the processes of the
+              optimizer's machine use; at most every 2 s
 edit          {version, by, at, changes: {key: [before, after]}, points, retries}: a new version of
               the configuration, from its user; `sweep` tells when the engine has taken it up
 log           {lines: [{at, level, text}, …]}: lines of the sweep's log; at most 4 a second
@@ -32,6 +34,7 @@ class EventType(StrEnum):
     TRIAL = "trial"
     PROGRESS = "progress"
     PROCESS = "process"
+    RESOURCES = "resources"
     EDIT = "edit"
     LOG = "log"
 

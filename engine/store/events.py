@@ -21,6 +21,9 @@ from engine.store.calls import answered
 
 Document = dict[str, Any]
 
+WINDOW = 1000
+"""Numbers among which events of a kind are looked for at a time."""
+
 
 def draft(kind: EventType, data: Mapping[str, Any], at: datetime) -> Document:
     """An event that has its identity but not yet its number."""
@@ -90,6 +93,30 @@ class Events:
                 self._collection.find({"sweep_id": sweep_id, "type": str(kind)}).sort("seq", DESCENDING).limit(limit)
             )
         return [Event(sweep_id, item["seq"], kind, item["at"], item["data"]) for item in reversed(found)]
+
+    def between(self, sweep_id: str, kind: EventType, begin: datetime, end: datetime, limit: int) -> list[Event]:
+        """At most *limit* events of one kind that were told from *begin* to *end*, in order."""
+        low, last = 0, self.last(sweep_id)
+        high = last
+        while high - low > WINDOW:  # numbers follow the time, but for some seconds
+            middle = (low + high) // 2
+            with answered():
+                found = self._collection.find_one({"sweep_id": sweep_id, "seq": middle}, {"at": 1})
+            low, high = (middle, high) if found is None or found["at"] < begin else (low, middle)
+        events: list[Event] = []
+        while low < last and len(events) < limit:
+            numbers = {"$gt": low, "$lte": low + WINDOW}
+            with answered():
+                told = list(self._collection.find({"sweep_id": sweep_id, "seq": numbers}).sort("seq", 1))
+            events += [
+                Event(sweep_id, item["seq"], kind, item["at"], item["data"])
+                for item in told
+                if item["type"] == kind and begin <= item["at"] <= end
+            ]
+            if told and told[0]["at"] > end:
+                break
+            low += WINDOW
+        return events[:limit]
 
     def prune(self, before: datetime) -> int:
         """Delete the events older than *before*; returns how many."""

@@ -56,6 +56,23 @@ class Trials:
             found = self._collection.find({"_id": {"$in": [f"{sweep_id}-{number}" for number in numbers]}})
             return sorted(found, key=lambda trial: int(trial["number"]))
 
+    def retrying(self, sweep_id: str, number: int) -> list[int]:
+        """The trials that retry the one of this number."""
+        with answered():
+            found = self._collection.find({"sweep_id": sweep_id, "retries": number}, {"number": 1}).sort("number", 1)
+            return [int(trial["number"]) for trial in found.limit(100)]
+
+    def errors(self, sweep_id: str, numbers: Sequence[int]) -> dict[int, str]:
+        """The errors of those of these trials that have one, by number."""
+        ids = [f"{sweep_id}-{number}" for number in numbers]
+        found: dict[int, str] = {}
+        for start in range(0, len(ids), 500):
+            wanted = {"_id": {"$in": ids[start : start + 500]}}
+            with answered():
+                trials = self._collection.find(wanted, {"_id": 0, "number": 1, "error": 1})
+                found |= {int(trial["number"]): str(trial["error"]) for trial in trials if trial.get("error")}
+        return found
+
     def running(self, sweep_id: str) -> list[Document]:
         """The trials in training, with their curves."""
         with answered():
@@ -93,6 +110,10 @@ ROW = (
     "error",
     "figures",
     "confirms",
+    "retries",
+    "edit",
+    "rungs",
+    "attempts",
     "test",
 )
 

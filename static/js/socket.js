@@ -4,6 +4,7 @@ import { io } from "../vendor/socket.io-client-4.8.4/socket.io.esm.min.js";
 const WORDS = {
   connecting: "connecting…",
   live: "live",
+  ended: "ended",
   reconnecting: "reconnecting…",
   database: "the database does not answer…",
   login: "logged out",
@@ -11,12 +12,16 @@ const WORDS = {
 
 const toLogin = () => location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
 
-// Connect and call join(socket) at every (re)connection.
-export function connect(join) {
+// Connect and call join(socket) at every (re)connection. hasEnded() says whether anything can still come; call the
+// socket's `renew` when that changes.
+export function connect(join, hasEnded = () => false) {
   const shown = document.querySelector("[data-connection]");
+  let said = "";
   const say = (state) => {
-    shown.dataset.is = state === "live" ? "live" : state === "connecting" ? "wait" : "lost";
-    shown.textContent = WORDS[state];
+    said = state;
+    const word = state === "live" && hasEnded() ? "ended" : state;
+    shown.dataset.is = ["live", "ended"].includes(word) ? word : state === "connecting" ? "wait" : "lost";
+    if (shown.textContent !== WORDS[word]) shown.textContent = WORDS[word];
   };
   say("connecting");
   const socket = io({ transports: ["websocket"], reconnectionDelay: 300, reconnectionDelayMax: 2000, timeout: 5000 });
@@ -53,5 +58,6 @@ export function connect(join) {
     }
   });
   socket.on("database", ({ ok }) => say(ok ? "live" : "database"));
+  socket.renew = () => say(said);
   return socket;
 }

@@ -1,18 +1,23 @@
-"""The state of one sweep at one event number: what the live page starts from."""
+"""The state of one sweep at one event number: what the live page, and the page of a trial, start from."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
+
 from engine.config import SweepConfig
-from engine.domain import TrialState
+from engine.domain import ENDED, TrialState
+from engine.errors import NotFound
 from engine.events import EventType
 from engine.store import Store
 from engine.store import sweeps as sweep_store
-from engine.store import trials as trial_store
+from webapp.services import queue
 from webapp.services.plain import aware, plain
+from webapp.services.trials import row
 
 Document = dict[str, Any]
 Points = list[list[float | None]]
@@ -22,16 +27,21 @@ ROWS = 500
 
 LOG_EVENTS = 60
 LOG_LINES = 400
+LOG_EVENTS_OF_TRIAL = 2000
+AROUND = timedelta(seconds=5)
+"""Before and after a trial's time, in which lines about it are looked for."""
+FOREVER = timedelta(days=3650)
 PROGRESS_EVENTS = 60
 CURVES = 6
 """Learning curves shown when nothing runs: those of the trials that finished last."""
 
 
-def snapshot(store: Store, sweep_id: str) -> Document:
-    """Everything the live page shows: {seq, sweep, config, stages, trials, older, curves, processes, edits,
-    log}.
+def snapshot(store: Store, sweep_id: str, now: datetime) -> Document:
+    """Everything the live page shows: {seq, sweep, config, titles, stages, trials, older, curves, processes, resources,
+    edits, log, queue}.
 
-    *trials* are the rows of the newest ROWS trials; *older* are [number, stage, state, loss] of those before.
+    *trials* are the rows of the newest ROWS trials; *older* are [number, stage, state, loss] of those before. *queue*
+    says why a waiting sweep waits.
 
     The number is read first: events above it may already be in what is read after it, and since every event
     carries whole values, applying them again changes nothing.
@@ -46,32 +56,79 @@ def snapshot(store: Store, sweep_id: str) -> Document:
     trials = store.trials.of_sweep(sweep_id, after=newest[0]["number"] - 1, limit=2 * ROWS) if newest else []
     curves = _curves(store, sweep_id, losses, (sweep.get("best") or {}).get("number"))
     return {
-        "seq": seq,
-        "sweep": plain(sweep_store.public(sweep)),
-        "config": plain(sweep["config"]),
-        "stages": plain(_stages(sweep)),
-        "trials": rows(trials),
+        **_frame(seq, sweep),
+        "trials": [row(trial) for trial in trials],
         "older": [[trial["number"], trial["stage"], trial["state"], plain(trial.get("loss"))] for trial in older],
         "curves": {str(number): plain(points) for number, points in curves.items()},
-        "processes": plain(sweep.get("processes") or {}),
-        "edits": [plain({**edit, "config": None}) for edit in sweep.get("edits") or []],
+        "resources": _resources(store, sweep),
         "log": _log(store, sweep_id),
+        "queue": queue.why(store, sweep, now),
     }
 
 
-def older_rows(store: Store, sweep_id: str, before: int) -> list[Document]:
-    """The rows of the ROWS trials below number *before*, oldest first.
+def trial_snapshot(store: Store, sweep_id: str, number: int) -> Document:
+    """What the page of a trial shows: as `snapshot`, but `trials` are this one, in full, and then those that it
+    confirms or retries, or that confirm or retry it; `log` are the lines that tell of it; and `neighbours` are the
+    numbers [before, after], null where there is none.
 
     Raises:
-        NotFound: there is no such sweep.
+        NotFound: there is no such sweep, or no such trial.
     """
-    store.sweeps.get(sweep_id)
-    return rows(store.trials.of_sweep(sweep_id, after=before - ROWS - 1, limit=ROWS)) if before > 1 else []
+    seq = store.events.last(sweep_id)
+    sweep = store.sweeps.get(sweep_id)
+    found = store.trials.some(sweep_id, [number])
+    if not found:
+        raise NotFound(f"the sweep has no trial {number}")
+    trial = found[0]
+    columns = store.columns.of_sweep(sweep)
+    place = int(np.searchsorted(columns.number, number))
+    neighbours = [int(columns.number[at]) if 0 <= at < len(columns) else None for at in (place - 1, place + 1)]
+    kin = [*columns.number[columns.confirms == number].tolist(), trial.get("confirms"), trial.get("retries")]
+    if any(number in edit["retries"] for edit in sweep.get("edits") or []):
+        kin += store.trials.retrying(sweep_id, number)
+    about = store.trials.some(sweep_id, sorted({one for one in kin if one is not None}))
+    curves = _curves(store, sweep_id, [trial], number)
+    return {
+        **_frame(seq, sweep),
+        "trials": [row(one) for one in (trial, *about)],
+        "older": [],
+        "neighbours": neighbours,
+        "curves": {str(number): plain(curves.get(number, []))},
+        "log": _lines_about(store, sweep_id, trial),
+    }
 
 
-def rows(trials: list[Document]) -> list[Document]:
-    """Trials as the table shows them."""
-    return [plain(trial_store.public(trial)) for trial in trials]
+def _lines_about(store: Store, sweep_id: str, trial: Document) -> list[Document]:
+    """The lines of the log, among those written while the trial trained, that name it."""
+    named = re.compile(rf"\btrials? (?:\(?\d+, )*{trial['number']}\b")
+    begun = trial.get("started") or trial.get("created")
+    if begun is None:
+        return []
+    end = trial.get("finished") or begun + FOREVER
+    events = store.events.between(sweep_id, EventType.LOG, begun - AROUND, end + AROUND, LOG_EVENTS_OF_TRIAL)
+    lines = [line for event in events for line in event.data.get("lines", []) if named.search(str(line.get("text")))]
+    return list(plain(lines[-LOG_LINES:]))
+
+
+def _frame(seq: int, sweep: Mapping[str, Any]) -> Document:
+    """What both pages know of their sweep."""
+    return {
+        "seq": seq,
+        "sweep": plain(sweep_store.public(sweep)),
+        "config": plain(sweep["config"]),
+        "titles": {"keys": TITLES, **CHOICES},
+        "stages": plain(_stages(sweep)),
+        "processes": plain(sweep.get("processes") or {}),
+        "edits": [plain({**edit, "config": None}) for edit in sweep.get("edits") or []],
+    }
+
+
+def _resources(store: Store, sweep: Mapping[str, Any]) -> Document:
+    """What the processes used when last told: {process: [CPU in per cent, MB]}."""
+    if sweep["state"] in ENDED:
+        return {}
+    told = store.events.newest(sweep["_id"], EventType.RESOURCES, 1)
+    return dict(plain(told[0].data["processes"])) if told else {}
 
 
 def _stages(sweep: Mapping[str, Any]) -> list[Document]:
@@ -121,6 +178,14 @@ def _log(store: Store, sweep_id: str) -> list[Document]:
 
 TITLES = {name: field.title or name for name, field in SweepConfig.model_fields.items()}
 """The title of every configuration key."""
+
+EXTRAS: dict[str, Any] = {key: field.json_schema_extra for key, field in SweepConfig.model_fields.items()}
+CHOICES = {
+    key: {value: title for value, (title, _) in extra["choices"].items()}
+    for key, extra in EXTRAS.items()
+    if extra["choices"]
+}
+"""The titles of the values of those keys that have some."""
 
 AXES = {
     "layers": "layers",

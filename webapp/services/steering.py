@@ -23,6 +23,7 @@ from webapp.errors import Forbidden
 from webapp.services.accounts import Account
 from webapp.services.classes import settled
 from webapp.services.plain import plain
+from webapp.services.processes import members
 
 Document = dict[str, Any]
 
@@ -73,13 +74,10 @@ def end_trial(store: Store, account: Account, sweep_id: str, number: int) -> Non
 
 def restart_process(store: Store, account: Account, sweep_id: str, name: str) -> None:
     """Ask for a process to be replaced; what it trains is tried again. Raises as `stop`."""
-    _must_steer(store, account, sweep_id)
-    known = {
-        "chief" if process["role"] == "chief" else f"{process['role']}_{process['index']}"
-        for process in (store.sweeps.get(sweep_id).get("processes") or {}).values()
-    }
+    sweep = _must_steer(store, account, sweep_id)
+    known = members(sweep)
     if name not in known:
-        raise NotFound(f"the sweep has no process {name[:60]!r}; it has {', '.join(sorted(known)) or 'none yet'}")
+        raise NotFound(f"the sweep has no process {name[:60]!r}; it has {', '.join(known) or 'none yet'}")
     store.sweeps.restart_process(sweep_id, name)
 
 
