@@ -136,6 +136,7 @@ def _layers(
 
 
 def _around(value: int, shrink: float, user: Int) -> Int:
+    value = min(max(value, user.low), user.high)  # the user may have moved the bounds
     reach = int(abs(value) * shrink)
     return _clipped(value - reach, value + reach, user)
 

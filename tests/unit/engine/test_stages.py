@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engine.config import SweepConfig, parse
 from engine.domain import Trial, TrialState
 from engine.space import LAYERS, Float, Int, SearchSpace, hidden_units
-from engine.stages import best_of, narrow
+from engine.stages import best_of, narrow, space_after
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -154,3 +154,67 @@ def test_of_equal_trials_the_earliest_is_the_best() -> None:
 
 def test_where_nothing_completed_there_is_no_best() -> None:
     assert best_of([trial(1, None), trial(2, 0.1, TrialState.FAILED)]) is None
+
+
+def completed(number: int, loss: float, **params: Any) -> Trial:
+    return Trial("s", number, 0, params, 10, 1, TrialState.COMPLETED, step=10, loss=loss)
+
+
+class TestTheSpaceAfterAStage:
+    USER = parse({"hidden_layers": [1, 4], "nodes_per_layer": [2, 30]}).space()
+
+    def trials(self, count: int = 20) -> list[Trial]:
+        return [
+            completed(number, float(number), **self.USER.draw(np.random.default_rng(number)))
+            for number in range(1, count + 1)
+        ]
+
+    def test_none_searches_the_whole_space_again(self) -> None:
+        config = parse({"hidden_layers": [1, 4], "nodes_per_layer": [2, 30], "narrowing": "none"})
+        assert space_after(config, SearchSpace({}), self.trials()) == config.space()
+
+    def test_shrink_says_how_far_the_bounds_lie_from_the_best(self) -> None:
+        config = parse({"shrink": 0.1, "learning_rate": [0.0001, 0.9], "batch_size": [1, 2000]})
+        point: dict[str, Any] = {
+            **config.space().draw(np.random.default_rng(1)),
+            "learning_rate": 0.5,
+            "batch_size": 1000,
+        }
+        space = space_after(config, config.space(), [completed(1, 1.0, **point)])
+        assert space.axes["batch_size"] == Int(900, 1100)
+        rate = space.axes["learning_rate"]
+        assert isinstance(rate, Float)
+        assert (rate.low, rate.high) == (pytest.approx(0.45), pytest.approx(0.55))
+
+    @given(st.sampled_from([0.01, 0.2, 0.5, 1.0]), st.integers(1, 30))
+    def test_a_quantile_is_the_smallest_space_of_the_best_trials(self, quantile: float, count: int) -> None:
+        config = parse(
+            {"hidden_layers": [1, 4], "nodes_per_layer": [2, 30], "narrowing": "quantile", "quantile": quantile}
+        )
+        trials = self.trials(count)
+        space = space_after(config, config.space(), trials)
+        best = trials[: max(2, math.ceil(quantile * count))]
+        assert all(trial.params in space for trial in best)
+        sizes = [trial.params["batch_size"] for trial in best]
+        assert space.axes["batch_size"] == Int(int(min(sizes)), int(max(sizes)))
+        assert set(space.axes["activation"].choices) == {trial.params["activation"] for trial in best}  # type: ignore[union-attr]
+        for name, axis in space.axes.items():
+            if isinstance(axis, Int | Float):
+                user = config.space().axes[name]
+                assert isinstance(user, Int | Float)
+                assert user.low <= axis.low <= axis.high <= user.high
+
+    def test_without_a_completed_trial_the_space_stays_within_the_bounds_of_now(self) -> None:
+        config = parse({"batch_size": [500, 800], "train_optimizer": ["Adam"], "narrowing": "best"})
+        before = SearchSpace({**config.space().axes, "batch_size": Int(100, 600)}, config.space().conditions)
+        space = space_after(config, before, [])
+        assert space.axes["batch_size"] == Int(500, 600)
+        apart = SearchSpace({**config.space().axes, "batch_size": Int(10, 20)}, config.space().conditions)
+        assert space_after(config, apart, []).axes["batch_size"] == Int(500, 800)
+
+    def test_a_best_point_outside_of_moved_bounds_is_drawn_into_them(self) -> None:
+        config = parse({"batch_size": [500, 800], "learning_rate": [0.1, 0.2], "hidden_layers": [4, 6]})
+        point: dict[str, Any] = {**parse({}).space().draw(np.random.default_rng(3)), "batch_size": 100}
+        space = space_after(config, config.space(), [completed(1, 1.0, **point)])
+        assert space.axes["batch_size"] == Int(500, 750)
+        assert space.axes["learning_rate"] == Float(0.1, 0.1 + 0.5 * 0.1)
