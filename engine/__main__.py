@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import getpass
 import logging
+import os
 import random
 import sys
 import tempfile
@@ -30,10 +31,12 @@ from engine.data import accept
 from engine.domain import SweepState
 from engine.errors import ConfigError, NhopError
 from engine.models.inspection import settle
+from engine.notify import sender
 from engine.recorder import LEASE
 from engine.session import clock, run_sweep
-from engine.settings import Settings
+from engine.settings import SMTP_PASSWORD, Settings
 from engine.store import Store, connect, embedded
+from engine.store.sweeps import new_id
 
 SETTINGS.CAPTURE_MODE = "no"
 SETTINGS.CONFIG.READ_ONLY_CONFIG = False
@@ -53,7 +56,7 @@ def build() -> Experiment:
     experiment = Experiment("optimizer", base_dir=str(settings_module.ROOT), save_git_info=False)
     experiment.logger = logging.getLogger("nhop.command")
     experiment.logger.setLevel(logging.ERROR)
-    defaults = SweepConfig().model_dump(mode="json")
+    defaults = SweepConfig().whole()
     del defaults["seed"]
     experiment.add_config(defaults)
 
@@ -91,13 +94,18 @@ def _find(reference: str) -> Mapping[str, Any] | None:
 def sweep_now(config: SweepConfig) -> float | None:
     """Create a sweep that this process owns from the start, and run it; returns its best loss."""
     settings = settings_module.load()
+    os.environ.pop(SMTP_PASSWORD, None)
     settings_module.make_data_dir(settings)
+    if problems := sender.problems(settings, config):
+        raise ConfigError(problems)
     with _database(settings) as store:
         store.make_indexes()
         seed = config.seed if config.seed is not None else random.SystemRandom().randrange(2**31)
         with tempfile.TemporaryDirectory() as folder:
             config = settle(config.model_copy(update={"seed": seed}), store.model_files.fetch, Path(folder))
-        sweep_id = store.sweeps.create(
+        sweep_id = new_id()
+        store.notices.create(sweep_id, config.webhook, config.notify, clock())
+        store.sweeps.create(
             config.name or "from the command line",
             getpass.getuser(),
             config.model_dump(mode="json"),
@@ -106,10 +114,12 @@ def sweep_now(config: SweepConfig) -> float | None:
             config.total_steps,
             clock(),
             claimed=(f"{settings.machine_name}, command line", LEASE),
+            sweep_id=sweep_id,
         )
         state = run_sweep(store, settings, store.sweeps.get(sweep_id))
         if state is SweepState.STOPPED:
             print("stopped; the results so far are kept", file=sys.stderr)
+        sender.send_all(store, settings, sweep_id)
         sweep = store.sweeps.get(sweep_id)
         if state is SweepState.FAILED:
             raise SacredError(f"the sweep failed: {sweep['error']}", print_traceback=False)

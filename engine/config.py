@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -54,6 +55,12 @@ MODEL_CLASS = re.compile(
 )
 """A user's own class: in a module that is installed, or in a file that was uploaded."""
 
+EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)*[A-Za-z0-9-]+")
+"""An e-mail address as HTML's input takes one."""
+
+URL = re.compile(r"https?://[!-\[\]-~]+", re.IGNORECASE)
+"""Printable ASCII without blanks and backslashes, which not everybody reads in the same way."""
+
 GROUPS: Mapping[str, str] = {
     "sweep": "What this sweep is called and how it is repeated.",
     "model": "The network that every trial trains.",
@@ -76,11 +83,19 @@ def _key(
     help: str,
     unit: str = "",
     live: bool = False,
+    private: bool = False,
     choices: Choices | None = None,
     **rules: Any,
 ) -> Any:
-    """A key of the configuration; *live*: it may be changed while the sweep runs."""
+    """A key of the configuration.
+
+    Args:
+        live: it may be changed while the sweep runs.
+        private: for the sweep's owner and administrators alone: `model_dump`, and so every record, leaves it out.
+    """
     extra: dict[str, Any] = {"group": group, "unit": unit, "live": live, "choices": choices or {}}
+    if private:
+        rules["exclude"] = True
     if isinstance(default, list | dict):
         rules["default_factory"] = lambda: copy.deepcopy(default)
     else:
@@ -96,6 +111,11 @@ def _algorithm(name: Any) -> Any:
     """The name of a search algorithm however its letters are written; random is RS."""
     names = {"random": "RS", "rs": "RS", "tpe": "TPE", "cma-es": "CMA-ES", "cmaes": "CMA-ES", "nsga-ii": "NSGA-II"}
     return names.get(name.strip().lower(), name.strip().lower()) if isinstance(name, str) else name
+
+
+def _listed(value: Any) -> Any:
+    """A list that may be given as one text, separated by commas."""
+    return value.split(",") if isinstance(value, str) else value
 
 
 def _axis(document: Any) -> dict[str, Any]:
@@ -122,6 +142,25 @@ class SweepConfig(BaseModel):
         "The same configuration with the same seed proposes the same trials. Empty: drawn at random and recorded.",
         ge=0,
         le=2**31 - 1,
+    )
+
+    webhook: str = _key(
+        "",
+        "sweep",
+        "Webhook",
+        "An http or https address that is sent a JSON document when the sweep has ended, in whatever way. Only you and "
+        "administrators see it.",
+        private=True,
+        max_length=2000,
+    )
+    notify: Annotated[list[str], BeforeValidator(_listed)] = _key(
+        [],
+        "sweep",
+        "E-Mail to",
+        "Addresses, separated by commas, that are sent a message when the sweep has completed or failed. Only you and "
+        "administrators see them.",
+        private=True,
+        max_length=20,
     )
 
     trainer: Literal["Optimizer"] = _key("Optimizer", "sweep", "Trainer", "The optimizer class that runs the sweep.")
@@ -598,6 +637,23 @@ class SweepConfig(BaseModel):
     def _tags(cls, value: list[str]) -> list[str]:
         return list(dict.fromkeys(tag.strip()[:50] for tag in value if tag.strip()))
 
+    @field_validator("webhook")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        value = value.strip()
+        if value and (problem := url_problem(value)):
+            raise _problem(problem)
+        return value
+
+    @field_validator("notify")
+    @classmethod
+    def _addresses(cls, value: list[str]) -> list[str]:
+        addresses = list(dict.fromkeys(address.strip() for address in value if address.strip()))
+        for address in addresses:
+            if len(address) > 254 or not EMAIL.fullmatch(address):
+                raise _problem(f"{address[:60]!r} is no e-mail address")
+        return addresses
+
     @field_validator("rnn_state_dim")
     @classmethod
     def _state(cls, value: int | list[int]) -> int | list[int]:
@@ -662,6 +718,10 @@ class SweepConfig(BaseModel):
         if len({(host.rpartition(":")[0].lower(), int(host.rpartition(":")[2])) for host in hosts}) != len(hosts):
             raise _problem("each host:port may be named only once")
         return ",".join(hosts)
+
+    def whole(self) -> dict[str, Any]:
+        """Every key, the private ones too, as plain JSON: for the form and the owner's own copy, not for a record."""
+        return {**self.model_dump(mode="json"), **{key: getattr(self, key) for key in PRIVATE}}
 
     @property
     def ps(self) -> list[str]:
@@ -735,6 +795,9 @@ class SweepConfig(BaseModel):
         return self.nn_model == "Regressor" and self.nodes_per_layer is None
 
 
+PRIVATE = frozenset(key for key, field in SweepConfig.model_fields.items() if field.exclude)
+"""The keys that a sweep's owner and administrators alone may see."""
+
 SAYS_SOMETHING: Mapping[tuple[str, ...], Callable[[SweepConfig], bool]] = {
     ("hidden_layers", "nodes_per_layer", "activation", "weight_init"): lambda config: config.network == "regressor",
     ("nn_dimensions",): lambda config: config.network != "lstm",
@@ -764,6 +827,22 @@ def _bounds(value: list[int], least: int) -> list[int]:
     if high > 1_000_000:
         raise _problem(f"the upper bound {high} must be at most 1,000,000")
     return value
+
+
+def url_problem(url: str) -> str:
+    """What is wrong with an address that a message is to be sent to; empty: nothing. No part of it is repeated."""
+    if not URL.fullmatch(url):
+        return "must be an address that begins with https:// or http://, without blanks"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "is no valid address: look at its host and port"
+    if not parts.hostname or port == 0:
+        return "is no valid address: look at its host and port"
+    if "@" in parts.netloc:
+        return "must not hold a name or password before its host; put a token into the path or the query"
+    return ""
 
 
 def split_hosts(text: str) -> list[str]:

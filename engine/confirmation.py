@@ -49,10 +49,14 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     return {"mean": statistics.fmean(values), "std": deviation, "values": list(values)}
 
 
+def headline(confirmed: Mapping[str, Any]) -> str | None:
+    """The figure that says most of a confirmed configuration; None: nothing could be measured."""
+    return next((name for name in ("rmse", "error", "loss") if name in confirmed["figures"]), None)
+
+
 def in_words(confirmed: Mapping[str, Any]) -> str:
     """One line: "rmse 0.021 ± 0.003 over 3 seeds"."""
-    figures = confirmed["figures"]
-    name = next((name for name in ("rmse", "error", "loss") if name in figures), None)
+    figures, name = confirmed["figures"], headline(confirmed)
     if name is None:
         return "nothing could be measured: no training completed"
     return f"{name} {figures[name]['mean']:.4g} ± {figures[name]['std']:.2g} over {confirmed['seeds']} seeds"

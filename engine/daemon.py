@@ -26,8 +26,9 @@ from engine import settings as settings_module
 from engine.cluster.keeper import Keeper
 from engine.cluster.machine import names_of
 from engine.errors import LeaseLost, NhopError, StoreError, StoreUnavailable
+from engine.notify.sender import Sender
 from engine.recorder import LEASE, give_up
-from engine.settings import ROOT, Settings
+from engine.settings import ROOT, SMTP_PASSWORD, Settings
 from engine.store import connect
 from engine.store.embedded import uri_of
 
@@ -64,12 +65,14 @@ class Daemon:
         self._pruned = float("-inf")
         self._uri = uri_of(settings)
         self._store = connect(self._uri, settings.database)
+        self._sender = Sender(lambda: self._store, settings)
 
     def run(self) -> None:
         """Work until asked to stop, or abandoned."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
         log.info("daemon on %s, %d slots", self._name, self._settings.sweep_slots)
+        self._sender.start()
         beaten = float("-inf")
         answered, silent = time.monotonic(), False
         while not self._stopping.is_set():
@@ -104,7 +107,8 @@ class Daemon:
 
     def _beat(self) -> None:
         running = [child.sweep_id for child in self._children]
-        self._store.machines.beat(self._name, os.getpid(), self._settings.sweep_slots, running, _now())
+        load = (os.getloadavg()[0], os.cpu_count() or 1)
+        self._store.machines.beat(self._name, os.getpid(), self._settings.sweep_slots, running, _now(), load)
 
     def _claim(self) -> None:
         mine = [child.sweep_id for child in self._children]
@@ -171,6 +175,7 @@ class Daemon:
 
     def _end(self) -> None:
         """End the optimizers, which leave their sweeps to be resumed, and say good-bye."""
+        self._sender.end()
         self._keeper.end()
         for child in self._children:
             child.process.terminate()
@@ -209,6 +214,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
     try:
         settings = settings_module.load()
+        os.environ.pop(SMTP_PASSWORD, None)  # no child of it, which may run a user's class, has a use for it
         settings_module.make_data_dir(settings)
         held = lock(settings)
         if held is None:

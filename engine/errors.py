@@ -12,6 +12,8 @@ NhopError
 │   ├── StoreUnavailable   the database does not answer
 │   └── NotFound           there is no such document
 ├── JournalError       the local journal cannot be written or read
+├── NoticeError        a notification has not been sent; it may be tried again
+│   └── NoticeRefused      and trying again is of no use
 └── LeaseLost          another optimizer owns the sweep now
 """
 
@@ -82,6 +84,14 @@ class NotFound(StoreError):
 
 class JournalError(NhopError):
     """The local journal cannot be written or read."""
+
+
+class NoticeError(NhopError):
+    """A notification has not been sent; its text names no part of an address."""
+
+
+class NoticeRefused(NoticeError):
+    """A notification will never be sent: its address is refused, or was answered with a refusal."""
 
 
 class LeaseLost(NhopError):

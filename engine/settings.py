@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.config import SERVER_SECTION, load_yaml
+from engine.config import EMAIL, SERVER_SECTION, load_yaml, url_problem
 from engine.errors import ConfigError, SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,8 +32,34 @@ SETTINGS: Mapping[str, tuple[str, Any, str]] = {
     ),
     "sweep_slots": ("NHOP_SWEEP_SLOTS", 2, "sweeps that run at once on this machine"),
     "upload_mb": ("NHOP_UPLOAD_MB", 200, "largest data set that can be uploaded, in megabytes"),
+    "public_url": (
+        "NHOP_PUBLIC_URL",
+        "",
+        "where browsers reach the dashboard, for the links in notifications; empty: http at host and port",
+    ),
+    "webhook_hosts": (
+        "NHOP_WEBHOOK_HOSTS",
+        "",
+        "hosts, or host:port, separated by commas, that webhooks may reach although their addresses are private",
+    ),
+    "smtp_host": ("NHOP_SMTP_HOST", "", "the server that e-mail is sent through; empty: none is sent"),
+    "smtp_port": ("NHOP_SMTP_PORT", 587, "its port"),
+    "smtp_security": (
+        "NHOP_SMTP_SECURITY",
+        "starttls",
+        "how the way to it is encrypted: starttls, tls (from the start, as on port 465) or none",
+    ),
+    "smtp_user": (
+        "NHOP_SMTP_USER",
+        "",
+        "the name to log in with, empty: without; its password is in the environment alone, NHOP_SMTP_PASSWORD",
+    ),
+    "smtp_from": ("NHOP_SMTP_FROM", "", "the address that e-mail comes from"),
 }
 """Each setting of config.yaml's `webapp:` section: environment variable, default, what it is."""
+
+SMTP_PASSWORD = "NHOP_SMTP_PASSWORD"  # noqa: S105 - the variable's name
+SMTP_SECURITY = ("starttls", "tls", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +74,14 @@ class Settings:
     machine: str
     sweep_slots: int
     upload_mb: int
+    public_url: str
+    webhook_hosts: str
+    smtp_host: str
+    smtp_port: int
+    smtp_security: str
+    smtp_user: str
+    smtp_from: str
+    smtp_password: str = field(default="", repr=False)
 
     @property
     def embedded(self) -> bool:
@@ -58,6 +92,12 @@ class Settings:
     def machine_name(self) -> str:
         """What the pages call this machine."""
         return machine_names(self.machine)[0]
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds the dashboard: on this machine, unless `public_url` says more."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104 - compared, not bound
+        return self.public_url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def environment(self) -> dict[str, str]:
         """The environment that gives a child process these same settings."""
@@ -81,6 +121,11 @@ def load(environ: Mapping[str, str] = os.environ, config_file: Path = CONFIG_FIL
             section = load_yaml(config_file)[1]
         except ConfigError as error:
             raise SettingsError(f"{config_file.name}: {error}") from None
+    if "smtp_password" in section:
+        raise SettingsError(
+            f"{config_file.name}: {SERVER_SECTION}.smtp_password: a password does not belong into a file; set "
+            f"{SMTP_PASSWORD} in the environment"
+        )
     if unknown := set(section) - set(SETTINGS):
         raise SettingsError(
             f"{config_file.name}: {SERVER_SECTION}.{sorted(unknown)[0]}: there is no such setting; "
@@ -92,12 +137,21 @@ def load(environ: Mapping[str, str] = os.environ, config_file: Path = CONFIG_FIL
         given = environ.get(variable) or section.get(name)
         sources[name] = variable if environ.get(variable) else f"{SERVER_SECTION}.{name}"
         values[name] = default if given is None else _convert(sources[name], given, default)
-    if not 1 <= values["port"] <= 65535:
-        raise SettingsError(f"{sources['port']}: must be from 1 to 65535, got {values['port']}")
+    for name in ("port", "smtp_port"):
+        if not 1 <= values[name] <= 65535:
+            raise SettingsError(f"{sources[name]}: must be from 1 to 65535, got {values[name]}")
     if values["sweep_slots"] < 1:
         raise SettingsError(f"{sources['sweep_slots']}: must be at least 1, got {values['sweep_slots']}")
     if not 1 <= values["upload_mb"] <= MOST_UPLOAD_MB:
         raise SettingsError(f"{sources['upload_mb']}: must be from 1 to {MOST_UPLOAD_MB}, got {values['upload_mb']}")
+    if values["smtp_security"] not in SMTP_SECURITY:
+        known = ", ".join(SMTP_SECURITY)
+        raise SettingsError(f"{sources['smtp_security']}: must be one of {known}, got {values['smtp_security']!r}")
+    if values["smtp_host"] and not EMAIL.fullmatch(values["smtp_from"]):
+        raise SettingsError(f"{sources['smtp_from']}: must be an e-mail address, since smtp_host is set")
+    if values["public_url"] and (problem := url_problem(values["public_url"])):
+        raise SettingsError(f"{sources['public_url']}: {problem}")
+    values["smtp_password"] = environ.get(SMTP_PASSWORD, "")
     given = values.pop("data_dir")
     try:
         data_dir = Path(given).expanduser()

@@ -19,6 +19,7 @@ from engine.config import parse
 from engine.domain import ENDED
 from engine.settings import ROOT
 from engine.store import Store, connect, embedded
+from engine.store.sweeps import new_id
 from tests.waiting import wait_until
 
 SMALL = {
@@ -64,9 +65,11 @@ class Installation:
         """Queue a sweep of SMALL with *values* over it."""
         config = parse({**SMALL, "train_log_dir": str(self.log_dir), "name": name, **values})
         assert config.seed is not None
+        now, sweep_id = datetime.now(UTC), new_id()
+        self.store.notices.create(sweep_id, config.webhook, config.notify, now)
         return self.store.sweeps.create(
-            name, "ada", config.model_dump(mode="json"), config.seed, config.total_trials, config.total_steps,
-            datetime.now(UTC),
+            name, "ada", config.model_dump(mode="json"), config.seed, config.total_trials, config.total_steps, now,
+            sweep_id=sweep_id,
         )  # fmt: skip
 
     def sweep(self, sweep_id: str) -> dict[str, Any]:

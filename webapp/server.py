@@ -40,12 +40,6 @@ def address(settings: Settings) -> str:
     return f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 
 
-def url(settings: Settings) -> str:
-    """Where a browser on this machine finds the dashboard."""
-    everywhere = settings.host in ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
-    return f"http://127.0.0.1:{settings.port}" if everywhere else f"http://{address(settings)}"
-
-
 def prepare(settings: Settings) -> None:
     """Check everything and start what is needed, or end with one sentence and status 1."""
     try:
@@ -76,9 +70,9 @@ def prepare(settings: Settings) -> None:
 
 def announce(settings: Settings) -> None:
     """Say where the dashboard is and, while nobody has an account, how to get in."""
-    print(f"NHOP is at {url(settings)}", flush=True)
+    print(f"NHOP is at {settings.url}", flush=True)
     if token := _ready.get("setup_token"):
-        print(f"Make the administrator's account (once): {url(settings)}/setup?token={token}", flush=True)
+        print(f"Make the administrator's account (once): {settings.url}/setup?token={token}", flush=True)
 
 
 def watch_for_the_end(worker: Any) -> None:

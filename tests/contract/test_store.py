@@ -680,3 +680,105 @@ def test_a_networks_parameters_are_kept_and_found_again(store: Store) -> None:
     with pytest.raises(NotFound, match="no model yet"):
         store.models.about("other")
     assert not store.models.put("s", 5, random.Random(1).randbytes(15 * 1024 * 1024))
+
+
+class TestNotices:
+    def notified(self, store: Store, state: SweepState | None = SweepState.COMPLETED, name: str = "s1") -> str:
+        """A sweep with both notices, in *state*, or still queued."""
+        store.notices.create(name, "https://hooks.test/x", ["a@x.test"], NOW)
+        store.sweeps.create("a sweep", "ada", {}, 7, 9, 7100, NOW, sweep_id=name)
+        if state is not None:
+            sweep = store.sweeps.claim("m1", LEASE, NOW)
+            assert sweep is not None
+            store.sweeps.finish(name, sweep["lease"]["fence"], state, {"finished": NOW})
+        return name
+
+    def test_a_notice_is_due_when_its_sweep_has_ended_and_not_before(self, store: Store) -> None:
+        sweep_id = self.notified(store, None)
+        assert not store.notices.waiting()
+        assert store.notices.take(NOW, LEASE) is None
+        sweep = store.sweeps.claim("m1", LEASE, NOW)
+        assert sweep is not None
+        assert store.notices.take(NOW, LEASE) is None
+        store.sweeps.finish(sweep_id, sweep["lease"]["fence"], SweepState.FAILED, {})
+        assert store.notices.waiting()
+        taken = [store.notices.take(NOW, LEASE) for _ in range(3)]
+        assert [(notice["kind"], notice["to"], notice["tries"]) for notice in taken if notice] == [
+            ("webhook", "https://hooks.test/x", 1),
+            ("email", ["a@x.test"], 1),
+        ]
+        assert store.notices.waiting(), "neither has been settled"
+
+    def test_a_sweep_that_was_stopped_while_it_waited_is_told_of_too(self, store: Store) -> None:
+        store.sweeps.stop(self.notified(store, None), NOW)
+        assert store.notices.take(NOW, LEASE)
+
+    def test_one_of_many_takes_a_notice(self, store: Store) -> None:
+        store.notices.create("s1", "https://hooks.test/x", [], NOW)
+        store.sweeps.create("a sweep", "ada", {}, 7, 9, 7100, NOW, sweep_id="s1")
+        store.sweeps.stop("s1", NOW)
+        taken = at_once(8, lambda _: store.notices.take(NOW, LEASE))
+        assert sum(notice is not None for notice in taken) == 1
+
+    def test_a_notice_whose_sender_died_is_due_again_and_the_dead_one_changes_nothing(self, store: Store) -> None:
+        self.notified(store)
+        first = store.notices.take(NOW, LEASE, "s1")
+        assert first is not None
+        second = store.notices.take(NOW + LEASE, LEASE)
+        while second is not None and second["_id"] != first["_id"]:
+            second = store.notices.take(NOW + LEASE, LEASE)
+        assert second is not None
+        assert second["tries"] == 2
+        store.notices.settle(first, "late")
+        assert any(notice["outcome"] != "late" and notice["open"] for notice in store.notices.of_sweep("s1"))
+        store.notices.settle(second, "sent")
+        assert {notice["outcome"] for notice in store.notices.of_sweep("s1")} == {None, "sent"}
+
+    def test_a_postponed_notice_is_due_then(self, store: Store) -> None:
+        self.notified(store)
+        notice, other = (store.notices.take(NOW, LEASE) for _ in range(2))
+        assert notice is not None
+        assert other is not None
+        store.notices.settle(other, "sent")
+        store.notices.postpone(notice, NOW + timedelta(seconds=30), "nobody there")
+        assert store.notices.take(NOW + timedelta(seconds=29), LEASE) is None
+        again = store.notices.take(NOW + timedelta(seconds=30), LEASE)
+        assert again is not None
+        assert (again["_id"], again["tries"], again["outcome"]) == (notice["_id"], 2, "nobody there")
+
+    def test_the_notices_of_one_sweep_are_taken_alone(self, store: Store) -> None:
+        self.notified(store, name="s1")
+        self.notified(store, name="s2")
+        assert {store.notices.take(NOW, LEASE, "s2")["sweep_id"] for _ in range(2)} == {"s2"}  # type: ignore[index]
+        assert store.notices.take(NOW, LEASE, "s2") is None
+        assert store.notices.waiting("s1")
+        assert not store.notices.waiting("s3")
+
+    def test_a_sweep_that_notifies_nobody_has_no_notice(self, store: Store) -> None:
+        store.notices.create("s1", "", [], NOW)
+        assert store.notices.of_sweep("s1") == []
+
+
+class TestListsOfSweeps:
+    def test_the_queue_is_in_the_order_of_the_claims(self, store: Store) -> None:
+        first, second, third = (queued(store, name, NOW + timedelta(seconds=at)) for at, name in enumerate("abc"))
+        store.sweeps.prioritise(third, 5)
+        assert [sweep["_id"] for sweep in store.sweeps.queue(10)] == [third, first, second]
+        assert [store.sweeps.claim("m1", LEASE, NOW)["_id"] for _ in range(3)] == [third, first, second]  # type: ignore[index]
+        assert store.sweeps.queue(10) == []
+        assert {sweep["_id"] for sweep in store.sweeps.running(10)} == {first, second, third}
+
+    def test_what_ended_last_comes_first_however_often_it_is_asked(self, store: Store) -> None:
+        ids = []
+        for number in range(5):
+            ids.append(queued(store, at=NOW + timedelta(seconds=number)))
+            store.sweeps.stop(ids[-1], NOW + timedelta(minutes=number))
+            assert [sweep["_id"] for sweep in store.sweeps.ended(3)] == ids[::-1][:3]
+        assert not {"config", "stages", "edits", "processes"} & set(store.sweeps.ended(3)[0])
+        store.database["sweeps"].delete_many({"_id": {"$in": ids[2:]}})
+        assert [sweep["_id"] for sweep in store.sweeps.ended(3)] == [ids[1], ids[0]]
+
+    def test_a_metric_is_read_alone(self, store: Store) -> None:
+        assert store.runs.metric(1, "best_loss") is None
+        store.runs.put_metric(1, "best_loss", [1, 2], [0.5, 0.25], [NOW, NOW])
+        assert store.runs.metric(1, "best_loss") == {"steps": [1, 2], "values": [0.5, 0.25]}

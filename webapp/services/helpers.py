@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from threading import BoundedSemaphore
 
-from engine.settings import ROOT, Settings
+from engine.settings import ROOT, SMTP_PASSWORD, Settings
 from webapp.errors import Busy, HelperError
 from webapp.services.daemon import PRIVATE
 
@@ -42,7 +42,7 @@ class Helper:
             self._places.release()
 
     def _run(self, settings: Settings, arguments: Sequence[str], given: str, environ: Mapping[str, str]) -> str:
-        inherited = {name: value for name, value in environ.items() if name not in PRIVATE}
+        inherited = {name: value for name, value in environ.items() if name not in (*PRIVATE, SMTP_PASSWORD)}
         try:
             done = subprocess.run(
                 [sys.executable, "-m", self._module, *arguments],

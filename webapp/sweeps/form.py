@@ -35,7 +35,7 @@ PAIRS = {
 
 MORE = frozenset(
     {
-        *("trainer", "file2distribute", "rnn_max_seq_length", "rnn_state_dim", "running_stage"),
+        *("webhook", "notify", "trainer", "file2distribute", "rnn_max_seq_length", "rnn_state_dim", "running_stage"),
         *("train_epoch", "opt_epoch", "train_tolerance", "opt_tolerance", "max_attempts", "num_gpus"),
         *("sync_replicas", "train_log_dir", "target_column", "load_data", "load_data_dir"),
         *("add_noise", "add_cosine", "power_method", "confirm", "confirm_seeds", "folds"),

@@ -425,3 +425,47 @@ def test_the_lstm_searches_layers_units_and_length_where_bounds_are_given_and_fi
     points = [searched.draw(rng) for _ in range(50)]
     assert {point["layers"] for point in points} == {1, 2, 3}
     assert all(("units_3" in point) == (point["layers"] == 3) for point in points)
+
+
+def test_whom_a_sweep_notifies_is_in_no_record_of_it() -> None:
+    config = parse({"webhook": " https://hooks.example.com/T0/secret ", "notify": "a@x.test, b@x.test, a@x.test,"})
+    assert (config.webhook, config.notify) == ("https://hooks.example.com/T0/secret", ["a@x.test", "b@x.test"])
+    assert not {"webhook", "notify"} & set(config.model_dump(mode="json"))
+    assert "secret" not in config.model_dump_json()
+    assert parse(config.whole()) == config
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("ftp://hooks.example.com/", "begins with https:// or http://"),
+        ("hooks.example.com", "begins with https:// or http://"),
+        ("file:///etc/passwd", "begins with https:// or http://"),
+        ("http://a b/", "without blanks"),
+        ("http://a\\@b/", "without blanks"),
+        ("http://a\r\nX: y/", "without blanks"),
+        ("http://bücher.example/", "without blanks"),
+        ("http:///path", "host and port"),
+        ("http://host:0/", "host and port"),
+        ("http://host:99999/", "host and port"),
+        ("http://[::1/", "host and port"),
+        ("https://user:word@host/", "must not hold a name or password"),
+    ],
+)
+def test_an_address_that_no_webhook_can_have_is_refused(url: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        parse({"webhook": url})
+    assert [problem.key for problem in caught.value.problems] == ["webhook"]
+
+
+@pytest.mark.parametrize(
+    "address", ["x", "@x.test", "a@", "a b@x.test", "a@x.test\nBcc: b@x.test", "a@x..test", "<a@x.t>"]
+)
+def test_what_is_no_e_mail_address_is_refused(address: str) -> None:
+    with pytest.raises(ConfigError, match="is no e-mail address"):
+        parse({"notify": [address]})
+
+
+def test_at_most_twenty_are_notified() -> None:
+    with pytest.raises(ConfigError, match="notify"):
+        parse({"notify": [f"a{number}@x.test" for number in range(21)]})

@@ -50,6 +50,13 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "machine": "gpu1, gpu1.local",
         "sweep_slots": "9",
         "upload_mb": "5",
+        "public_url": "https://nhop.example",
+        "webhook_hosts": "hooks.local",
+        "smtp_host": "mail",
+        "smtp_port": "465",
+        "smtp_security": "tls",
+        "smtp_user": "u",
+        "smtp_from": "nhop@example.org",
     }
     assert set(given) == set(SETTINGS)
     settings = load({SETTINGS[name][0]: value for name, value in given.items()}, NO_FILE)
@@ -72,6 +79,16 @@ def test_a_child_reads_the_same_settings_from_the_environment_it_is_given(tmp_pa
         ({"NHOP_PORT": "0"}, "NHOP_PORT: must be from 1 to 65535, got 0"),
         ({"NHOP_PORT": "70000"}, "NHOP_PORT: must be from 1 to 65535, got 70000"),
         ({"NHOP_SWEEP_SLOTS": "0"}, "NHOP_SWEEP_SLOTS: must be at least 1, got 0"),
+        ({"NHOP_SMTP_PORT": "0"}, "NHOP_SMTP_PORT: must be from 1 to 65535, got 0"),
+        (
+            {"NHOP_SMTP_SECURITY": "ssl"},
+            "NHOP_SMTP_SECURITY: must be one of starttls, tls, none, got 'ssl'",
+        ),
+        ({"NHOP_SMTP_HOST": "mail"}, "webapp.smtp_from: must be an e-mail address, since smtp_host is set"),
+        (
+            {"NHOP_PUBLIC_URL": "nhop.example"},
+            "NHOP_PUBLIC_URL: must be an address that begins with https:// or http://, without blanks",
+        ),
         ({"NHOP_UPLOAD_MB": "0"}, "NHOP_UPLOAD_MB: must be from 1 to 10000, got 0"),
     ],
 )
@@ -89,6 +106,28 @@ def test_a_wrong_value_in_the_file_is_refused_naming_its_key(tmp_path: Path) -> 
 def test_an_impossible_number_in_the_file_is_refused_naming_its_key(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"webapp\.port: must be from 1 to 65535, got 70000"):
         load({}, file_with(tmp_path, "webapp:\n  port: 70000\n"))
+
+
+def test_the_mail_servers_password_is_taken_from_the_environment_alone(tmp_path: Path) -> None:
+    settings = load({"NHOP_SMTP_PASSWORD": "secret"}, NO_FILE)
+    assert settings.smtp_password == "secret"
+    assert "secret" not in repr(settings)
+    assert "secret" not in settings.environment().values()
+    with pytest.raises(SettingsError, match=r"webapp\.smtp_password: .* NHOP_SMTP_PASSWORD in the environment"):
+        load({}, file_with(tmp_path, "webapp:\n  smtp_password: secret\n"))
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        ({}, "http://127.0.0.1:5000"),
+        ({"NHOP_HOST": "0.0.0.0", "NHOP_PORT": "80"}, "http://127.0.0.1:80"),  # noqa: S104 - no socket is bound to it
+        ({"NHOP_HOST": "::1"}, "http://[::1]:5000"),
+        ({"NHOP_PUBLIC_URL": "https://nhop.example/"}, "https://nhop.example"),
+    ],
+)
+def test_the_dashboards_address_is_the_public_one_if_it_is_known(environ: dict[str, str], url: str) -> None:
+    assert load(environ, NO_FILE).url == url
 
 
 def test_an_unknown_setting_is_refused_with_those_there_are(tmp_path: Path) -> None:
