@@ -38,7 +38,7 @@ INDEXES = {
     ),
     "trials": ([("sweep_id", ASCENDING), ("number", ASCENDING)],),
     "trial_columns": ([("sweep_id", ASCENDING), ("block", ASCENDING)],),
-    "events": ([("at", ASCENDING)],),
+    "events": ([("at", ASCENDING)], [("sweep_id", ASCENDING), ("type", ASCENDING), ("seq", ASCENDING)]),
     "models": ([("sweep_id", ASCENDING)],),
     "model_files": ([("name", ASCENDING), ("uploaded", DESCENDING)],),
     "servers": ([("host", ASCENDING)], [("sweep_id", ASCENDING)]),

@@ -2,12 +2,16 @@
 
 An event takes the number after the newest one; the unique index (sweep_id, seq) decides between two writers,
 and the loser takes the next. So whoever sees number n has seen, or can fetch, all before it.
+
+The database's work goes with all that a filter matches, whatever its sort and limit are. So collection `event_marks`,
+{_id: sweep_id, seq}, remembers a number that a sweep's events have reached, and the newest are looked for above it.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -15,14 +19,17 @@ from pymongo import DESCENDING
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.write_concern import WriteConcern
 
 from engine.events import Event, EventType
 from engine.store.calls import answered
 
 Document = dict[str, Any]
 
-WINDOW = 1000
-"""Numbers among which events of a kind are looked for at a time."""
+FAR = 500
+"""Numbers: a mark that is further behind is moved by whoever finds it."""
+WINDOW = 250
+"""Numbers among which the newest events of a kind are looked for first."""
 
 
 def draft(kind: EventType, data: Mapping[str, Any], at: datetime) -> Document:
@@ -42,12 +49,23 @@ def _insert(collection: Collection[Document], documents: list[Document]) -> None
 class Events:
     def __init__(self, database: Database[Document]) -> None:
         self._collection = database["events"]
+        self._marks = database.get_collection("event_marks", write_concern=WriteConcern(w=1))  # may be lost
 
     def last(self, sweep_id: str) -> int:
         """The newest number of a sweep; 0 where there is none."""
         with answered():
-            newest = self._collection.find_one({"sweep_id": sweep_id}, {"seq": 1}, sort=[("seq", DESCENDING)])
-        return int(newest["seq"]) if newest else 0
+            mark = self._marks.find_one({"_id": sweep_id})
+            known = int(mark["seq"]) if mark else 0
+            above = {"sweep_id": sweep_id, "seq": {"$gt": known}}
+            newest = self._collection.find_one(above, {"seq": 1}, sort=[("seq", DESCENDING)])
+        last = int(newest["seq"]) if newest else known
+        if last > known + FAR:
+            self._mark(sweep_id, last)
+        return last
+
+    def _mark(self, sweep_id: str, seq: int) -> None:
+        with suppress(DuplicateKeyError), answered():
+            self._marks.update_one({"_id": sweep_id}, {"$max": {"seq": seq}}, upsert=True)
 
     def append(self, sweep_id: str, events: Sequence[tuple[EventType, Mapping[str, Any], datetime]]) -> int:
         """Append in order; returns the last number."""
@@ -69,9 +87,11 @@ class Events:
             try:
                 with answered():
                     _insert(self._collection, numbered)
-                return last + len(numbered)
             except DuplicateKeyError:
                 waiting = self._missing(waiting)
+                continue
+            self._mark(sweep_id, last + len(numbered))
+            return last + len(numbered)
 
     def _missing(self, drafts: Sequence[Document]) -> list[Document]:
         """Those of *drafts* that are not stored."""
@@ -88,10 +108,14 @@ class Events:
 
     def newest(self, sweep_id: str, kind: EventType, limit: int) -> list[Event]:
         """The newest events of one kind, oldest of them first."""
-        with answered():
-            found = list(
-                self._collection.find({"sweep_id": sweep_id, "type": str(kind)}).sort("seq", DESCENDING).limit(limit)
-            )
+        found: list[Document] = []
+        upto, width = self.last(sweep_id), WINDOW
+        while upto > 0 and len(found) < limit:
+            numbers = {"$gt": upto - width, "$lte": upto}
+            with answered():
+                cursor = self._collection.find({"sweep_id": sweep_id, "type": str(kind), "seq": numbers})
+                found += cursor.sort("seq", DESCENDING).limit(limit - len(found))
+            upto, width = upto - width, 4 * width
         return [Event(sweep_id, item["seq"], kind, item["at"], item["data"]) for item in reversed(found)]
 
     def between(self, sweep_id: str, kind: EventType, begin: datetime, end: datetime, limit: int) -> list[Event]:
