@@ -7,7 +7,7 @@ whole values (never differences), so that applying one twice changes nothing.
 type          data
 ============  ==================================================================================
 sweep         the sweep's state, progress and best, as `SweepView` (see store.sweeps.public)
-stage         {index, steps, trials, space}: a stage begins, with the space that it searches
+stage         {index, steps, trials, space, sampler, pruner}: a stage begins, or is searched otherwise from now on
 trial         the row of one trial, as store.trials.public gives it
 progress      {trials: {number: {step, points: [[step, train, validation], …]}}}: what the running
               trials have reached since the last such event; at most 4 a second

@@ -217,7 +217,7 @@ class Optimizer:
         if index == len(self._stages):
             space = self._space_of(index).to_document()
             self._stages.append({"index": index, "steps": steps, "trials": count, "space": space})
-            self._stages[index].update(best=None, ended=None)
+            self._stages[index].update(best=None, ended=None, **self._how())
         self._sampler = None
         self._tell_stage(index)
         log.info("stage %d of %d: %d trials of %d steps", index + 1, len(self._config.stages), count, steps)
@@ -225,7 +225,12 @@ class Optimizer:
     def _tell_stage(self, index: int) -> None:
         stage = self._stages[index]
         self._recorder.set(stages=self._stage_documents(), progress=self._progress(index))
-        self._recorder.event(EventType.STAGE, {key: stage[key] for key in ("index", "steps", "trials", "space")})
+        told = ("index", "steps", "trials", "space", "sampler", "pruner")
+        self._recorder.event(EventType.STAGE, {key: stage[key] for key in told if key in stage})
+
+    def _how(self) -> dict[str, str]:
+        """What a stage is searched with."""
+        return {"sampler": self._config.hyperparam_opt, "pruner": self._config.pruner}
 
     def _stage_documents(self) -> list[dict[str, Any]]:
         return [dict(stage) for stage in self._stages]
@@ -391,7 +396,7 @@ class Optimizer:
             self._recorder.set(ended_because=self._enough)
             if index is not None and index not in self._closed and index < len(self._config.stages):
                 space, count = self._space_of(index).to_document(), self._config.stages[index][1]
-                self._stages[index].update(space=space, trials=count)
+                self._stages[index].update(space=space, trials=count, **self._how())
         self._recorder.set(applied=self._version)
         self._recorder.run({"info.edits": [_plain(edit) for edit in wishes.edits]})
         if index is not None:

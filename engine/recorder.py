@@ -62,6 +62,8 @@ class Recorder:
         self._run_fields: Document = {}
         self._metrics: dict[str, Document] = {}
         self._progress: dict[str, Document] = {}
+        self._used: dict[str, list[int]] = {}
+        self._used_told: dict[str, list[int]] = {}
         self._lines: list[Document] = []
         self._models: dict[int, Path] = {}
         self._report: Document | None = None
@@ -99,6 +101,11 @@ class Recorder:
         with self._lock:
             self._lines.append({"at": self._clock().isoformat(), "level": level, "text": text[:4000]})
             del self._lines[:-MOST_LINES]
+
+    def used(self, used: Mapping[str, list[int]]) -> None:
+        """What the processes use, as the data of a `resources` event; the page learns of it when it has changed."""
+        with self._lock:
+            self._used = dict(used)
 
     def begun(self, trial: Trial) -> None:
         """A trial has been given to a worker."""
@@ -356,6 +363,9 @@ class Recorder:
         if self._progress:
             self._writing.append(draft(EventType.PROGRESS, {"trials": self._progress}, now))
             self._progress = {}
+        if self._used != self._used_told:
+            self._writing.append(draft(EventType.RESOURCES, {"processes": self._used}, now))
+            self._used_told = self._used
         self._writing += self._drafts
         self._drafts = []
         if self._fields:

@@ -199,6 +199,7 @@ def _optimize(
     cluster = Cluster(
         plan, data_path, log_dir, tell, elsewhere=elsewhere, deadlines=deadlines,
         wait_for_all=config.missing_hosts == "wait", modules=modules if config.model_class else None,
+        tell_used=recorder.used,
     )  # fmt: skip
     cluster.start()
     if plan.remote:
@@ -299,13 +300,15 @@ def _with_times(document: dict[str, Any]) -> dict[str, Any]:
 
 
 class _ToPage(logging.Handler):
-    """Sends log lines to the sweep's page."""
+    """Sends log lines to the sweep's page, but for what Sacred tells of its run: the page shows that otherwise."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(logging.INFO)
         self._recorder = recorder
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.WARNING and "sacred" in Path(record.pathname).parts:
+            return
         self._recorder.line(record.levelname, self.format(record))
 
 

@@ -24,6 +24,7 @@ from webapp.realtime import sockets
 from webapp.realtime.relay import Relay
 from webapp.reports.views import blueprint as reports
 from webapp.steering.views import blueprint as steering
+from webapp.sweeps.change import blueprint as change
 from webapp.sweeps.views import blueprint as sweeps
 
 LARGEST_REQUEST = 2 * 2**20
@@ -59,7 +60,19 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
     bootstrap.init_app(app)
     login_manager.init_app(app, add_context_processor=False)  # pages have `viewer`, which asks the store only once
     socketio.init_app(app, async_mode=async_mode, serve_client=False, manage_session=False, transports=["websocket"])
-    for blueprint in (auth, sweeps, steering, datasets, classes, monitor, reports, models, history, health.blueprint):
+    for blueprint in (
+        auth,
+        sweeps,
+        change,
+        steering,
+        datasets,
+        classes,
+        monitor,
+        reports,
+        models,
+        history,
+        health.blueprint,
+    ):
         app.register_blueprint(blueprint)
     csrf.init_app(app)  # after the gate of `auth`, so that nobody without an account makes it read a large request
     errors.register(app)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ log = logging.getLogger("nhop.cluster")
 
 LOOK_SECONDS = 0.5
 """Between two looks at the processes' states."""
+MEASURE_SECONDS = 2.0
+"""Between two tellings of what the processes use."""
 SHUNNED_SECONDS, MOST_SHUNNED_SECONDS = 5.0, 300.0
 """How long a server that does not answer is left alone: half of the first time's, and the longest."""
 MOST_FAILURES = 5
@@ -121,6 +124,7 @@ class _Process:
     heard: float = field(default_factory=time.monotonic)
     answered: float = field(default_factory=time.monotonic)
     stopped: float | None = None
+    watch: psutil.Process | None = None
     shunned: float = 0.0
     """Not to be used before: it accepts connections and does not answer."""
     shuns: int = 0
@@ -136,6 +140,7 @@ class Cluster:
         data: the .npz file of the sweep's data.
         log_dir: where each process writes its log.
         tell: called with every change of a process, as the data of a `process` event.
+        tell_used: called now and then with what the processes here use, {name: [CPU in per cent, memory in MB]}.
         private: try to run in a private network namespace, if all processes are to run here.
         elsewhere: asks for and watches the servers on other machines; needed where the plan has any.
         deadlines: how long to wait for what.
@@ -154,6 +159,7 @@ class Cluster:
         deadlines: Deadlines = Deadlines(),
         wait_for_all: bool = False,
         modules: Path | None = None,
+        tell_used: Callable[[dict[str, list[int]]], None] = lambda used: None,
     ) -> None:
         self._plan = plan
         self._elsewhere = elsewhere
@@ -163,12 +169,13 @@ class Cluster:
         self._address = "localhost"
         self._chief_workers: list[str] = []
         self._dismissed: set[int] = set()
-        self._looked = 0.0
+        self._looked = self._measured = 0.0
         self._zygote_stopped: float | None = None
         self._data = data
         self._modules = modules
         self._log_dir = log_dir
         self._tell = tell
+        self._tell_used = tell_used
         self._want_private = private and not plan.remote
         self.private: bool | None = None
         """Whether the processes live in a namespace of their own; None until the zygote has said so."""
@@ -257,6 +264,7 @@ class Cluster:
                 happened += self._hear(key.data)
         self._look_elsewhere()
         self._look_for_stopped()
+        self._measure()
         self._refresh_chief()
         self._check_deadlines()
         return happened
@@ -552,6 +560,20 @@ class Cluster:
                 process.stopped = now
                 self._kill(process)
 
+    def _measure(self) -> None:
+        """Tell what the processes of this machine use."""
+        now = time.monotonic()
+        if now - self._measured < MEASURE_SECONDS:
+            return
+        self._measured = now
+        used: dict[str, list[int]] = {}
+        for process in self._processes.values():
+            with suppress(psutil.Error):  # it has just ended
+                if process.pid is not None:
+                    used[process.member.name] = _used(process, process.pid)
+        if used:
+            self._tell_used(used)
+
     def _check_deadlines(self) -> None:
         now = time.monotonic()
         if not self._imported:
@@ -631,6 +653,14 @@ def happening(job: Job, worker: str, message: Message) -> Happening:
 
 def _free(process: _Process) -> bool:
     return process.state is ProcessState.READY and process.job is None and process.channel is not None
+
+
+def _used(process: _Process, pid: int) -> list[int]:
+    """[CPU in per cent of one processor since the last call, memory in MB]. Raises psutil.Error."""
+    if process.watch is None or process.watch.pid != pid:
+        process.watch = psutil.Process(pid)
+    with process.watch.oneshot():
+        return [round(process.watch.cpu_percent()), round(process.watch.memory_info().rss / 2**20)]
 
 
 def _is_stopped(pid: int) -> bool:

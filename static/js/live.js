@@ -9,6 +9,7 @@ import "./live/cluster.js";
 import "./live/log.js";
 import "./live/configuration.js";
 import "./live/steering.js";
+import "./live/dialogs.js";
 import { watchQueue } from "./live/queue.js";
 
 openFromAddress();

@@ -7,7 +7,7 @@ watch. A wish for another search is an edit: a new version of the configuration.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,12 +16,13 @@ from engine.domain import Edit, TrialState
 from engine.errors import ConfigError, NotFound, Problem, SpaceError, StateError
 from engine.events import EventType
 from engine.settings import Settings
-from engine.space import Params, SearchSpace, point_of
+from engine.space import Categorical, Params, SearchSpace, point_of
 from engine.store import Store
 from engine.store.sweeps import public
 from webapp.errors import Forbidden
 from webapp.services.accounts import Account
 from webapp.services.classes import settled
+from webapp.services.monitor import axis_label
 from webapp.services.plain import plain
 from webapp.services.processes import members
 
@@ -38,6 +39,20 @@ LIVE = tuple(
 """The keys that may be changed while a sweep runs."""
 
 
+@dataclass(frozen=True, slots=True)
+class PointAxis:
+    """An axis of a point that may be asked for: what it is called, may be, and begins with. *layer*: it exists in
+    networks of so many layers or more; 0: in all.
+    """
+
+    name: str
+    label: str
+    value: str
+    bounds: str = ""
+    choices: Sequence[str] = ()
+    layer: int = 0
+
+
 def stop(store: Store, account: Account, sweep_id: str, now: datetime) -> None:
     """Ask a sweep to end; its results are kept.
 
@@ -45,28 +60,28 @@ def stop(store: Store, account: Account, sweep_id: str, now: datetime) -> None:
         NotFound, StateError: there is no such sweep, or it has ended by itself.
         Forbidden: it belongs to somebody else.
     """
-    _must_steer(store, account, sweep_id)
+    must_steer(store, account, sweep_id)
     store.sweeps.stop(sweep_id, now)
     announce(store, sweep_id, now)
 
 
 def finish(store: Store, account: Account, sweep_id: str, now: datetime) -> None:
     """Ask a sweep to propose no more trials, and to confirm the best of those it has. Raises as `stop`."""
-    _must_steer(store, account, sweep_id)
+    must_steer(store, account, sweep_id)
     store.sweeps.finish_early(sweep_id)
     announce(store, sweep_id, now)
 
 
 def pause(store: Store, account: Account, sweep_id: str, pause: bool, now: datetime) -> None:
     """Ask a sweep to hold its trials at their next report, or to go on. Raises as `stop`."""
-    _must_steer(store, account, sweep_id)
+    must_steer(store, account, sweep_id)
     store.sweeps.pause(sweep_id, pause)
     announce(store, sweep_id, now)
 
 
 def end_trial(store: Store, account: Account, sweep_id: str, number: int) -> None:
     """Ask for the early end of a trial in training; it is then pruned. Raises as `stop`."""
-    _must_steer(store, account, sweep_id)
+    must_steer(store, account, sweep_id)
     if not store.trials.some(sweep_id, [number]):
         raise NotFound(f"the sweep has no trial {number}")
     store.sweeps.cancel_trial(sweep_id, number)
@@ -74,7 +89,7 @@ def end_trial(store: Store, account: Account, sweep_id: str, number: int) -> Non
 
 def restart_process(store: Store, account: Account, sweep_id: str, name: str) -> None:
     """Ask for a process to be replaced; what it trains is tried again. Raises as `stop`."""
-    sweep = _must_steer(store, account, sweep_id)
+    sweep = must_steer(store, account, sweep_id)
     known = members(sweep)
     if name not in known:
         raise NotFound(f"the sweep has no process {name[:60]!r}; it has {', '.join(known) or 'none yet'}")
@@ -83,7 +98,7 @@ def restart_process(store: Store, account: Account, sweep_id: str, name: str) ->
 
 def prioritise(store: Store, account: Account, sweep_id: str, priority: int, now: datetime) -> None:
     """Set a waiting sweep's priority, 0 at first; the highest is claimed first. Raises as `stop`; ConfigError."""
-    _must_steer(store, account, sweep_id)
+    must_steer(store, account, sweep_id)
     if abs(priority) > MOST_PRIORITY:
         raise ConfigError([Problem("priority", f"must lie between -{MOST_PRIORITY:,} and {MOST_PRIORITY:,}")])
     store.sweeps.prioritise(sweep_id, priority)
@@ -110,7 +125,7 @@ def change(
         StateError: the sweep has ended, or has another version by now.
         NotFound, Forbidden: as `stop`.
     """
-    sweep = _must_steer(store, account, sweep_id)
+    sweep = must_steer(store, account, sweep_id)
     refused = [key for key in values if key not in LIVE]
     if refused:
         raise ConfigError([_refusal(key) for key in refused])
@@ -131,7 +146,7 @@ def change(
 def enqueue(store: Store, account: Account, sweep_id: str, points: Sequence[Mapping[str, Any]], now: datetime) -> int:
     """Have *points* of the sweep's space tried next; returns the new version of its configuration. Raises as `change`;
     the key of a problem with an axis is "points.<place>.<axis>", places counted from 0."""
-    sweep = _must_steer(store, account, sweep_id)
+    sweep = must_steer(store, account, sweep_id)
     config = parse(sweep["config"])
     if not 0 < len(points) <= MOST_POINTS:
         raise ConfigError([Problem("points", f"give 1 to {MOST_POINTS:,} points, got {len(points):,}")])
@@ -141,10 +156,33 @@ def enqueue(store: Store, account: Account, sweep_id: str, points: Sequence[Mapp
     return _edit(store, account, sweep, config, now, points=taken)
 
 
+def point_axes(store: Store, account: Account, sweep_id: str) -> tuple[list[PointAxis], str]:
+    """The axes of a point that `enqueue` takes, filled with the best trial's values, or with the middle of the space
+    where there is none; and which of these it was, in words. Raises as `stop`."""
+    sweep = must_steer(store, account, sweep_id)
+    space = parse(sweep["config"]).space()
+    best = sweep.get("best")
+    given = best["params"] if best else {}
+    return [_point_axis(name, space, given) for name in space.axes], (
+        f"filled with trial {best['number']}, the best so far" if best else "filled with the middle of the space"
+    )
+
+
+def _point_axis(name: str, space: SearchSpace, given: Mapping[str, Any]) -> PointAxis:
+    axis = space.axes[name]
+    value = given[name] if given.get(name) in axis else axis.at(0.5)
+    layer = space.conditions[name][1] if name in space.conditions else 0
+    label = axis_label(name)
+    if isinstance(axis, Categorical):
+        return PointAxis(name, label, str(value), choices=axis.choices, layer=layer)
+    return PointAxis(name, label, f"{value:.6g}", f"{axis.low:g} to {axis.high:g}", layer=layer)
+
+
 def retry(store: Store, account: Account, sweep_id: str, numbers: Sequence[int], now: datetime) -> int:
     """Have failed trials tried again, all where *numbers* is empty; returns the new version. Raises as `change`."""
-    sweep = _must_steer(store, account, sweep_id)
-    failed = [trial["number"] for trial in store.trials.losses(sweep_id) if trial["state"] == TrialState.FAILED]
+    sweep = must_steer(store, account, sweep_id)
+    trials = store.columns.of_sweep(sweep)
+    failed = trials.number[trials.state.equal(TrialState.FAILED)].tolist()
     asked = {number for edit in sweep.get("edits") or [] for number in edit["retries"]}
     for number in numbers:
         if number not in failed:
@@ -180,7 +218,7 @@ def _edit(
     return edit.version
 
 
-def _must_steer(store: Store, account: Account, sweep_id: str) -> Document:
+def must_steer(store: Store, account: Account, sweep_id: str) -> Document:
     """The sweep, if the account may steer it."""
     sweep = store.sweeps.get(sweep_id)
     if not account.may_stop(sweep["owner"]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, flash, g, jsonify, redirect, request, url_for
+from flask import Blueprint, flash, g, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.errors import QueryError, wants_json
@@ -58,6 +58,13 @@ def change(sweep_id: str) -> ResponseReturnValue:
     if version is not None and (not isinstance(version, int) or isinstance(version, bool)):
         raise QueryError("version must be a whole number")
     return jsonify(version=steering.change(store(), settings(), g.viewer, sweep_id, values, _now(), version))
+
+
+@blueprint.get("/points")
+def point(sweep_id: str) -> ResponseReturnValue:
+    """The fields of a point to be tried, as a part of the live page."""
+    axes, origin = steering.point_axes(store(), g.viewer, sweep_id)
+    return render_template("monitor/_points.html", sweep_id=sweep_id, axes=axes, origin=origin)
 
 
 @blueprint.post("/points")

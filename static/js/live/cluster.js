@@ -90,12 +90,13 @@ async function tail(key, name) {
   lines.focus({ preventScroll: true });
 }
 
+find("tail-optimizer").addEventListener("click", () => tail("optimizer", "the optimizer"));
 find("tail-again").addEventListener("click", () => tail(tailed.key, tailed.name));
 find("tail-close").addEventListener("click", () => {
-  const { made } = rows.get(tailed.key) ?? {};
+  const opener = rows.get(tailed.key)?.made.querySelector("button") ?? find("tail-optimizer");
   tailed = null;
   find("tail").hidden = true;
-  made?.querySelector("button")?.focus();
+  opener.focus();
 });
 
 follow(document.getElementById("pane-cluster"), ["process", "resources", "sweep"], draw);

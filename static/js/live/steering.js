@@ -12,7 +12,8 @@ export const steers = () => Boolean(find("token")) && !hasEnded();
 
 // ---- sending ------------------------------------------------------------------------------------------------------
 
-// Post to a route of the sweep. Returns {ok, status, said}: what the server answered; refusals are shown.
+// Post to a route of the sweep. Returns {ok, said}: what the server answered. Refusals go to *refuse*, but for those that
+// are a part of a page.
 export async function send(path, body, { refuse = refused } = {}) {
   const headers = { Accept: "application/json", "X-CSRFToken": find("token").value };
   if (body !== undefined && !(body instanceof FormData)) headers["Content-Type"] = "application/json";
@@ -25,11 +26,11 @@ export async function send(path, body, { refuse = refused } = {}) {
     const type = answer.headers.get("Content-Type") ?? "";
     const said = answer.status === 204 ? {} : type.includes("json") ? await answer.json() : await answer.text();
     if (answer.ok) refused("");
-    else refuse(said.detail ?? "The server refused it.", said);
-    return { ok: answer.ok, status: answer.status, said };
+    else if (typeof said !== "string") refuse(said.detail, said);
+    return { ok: answer.ok, said };
   } catch {
     refuse("The server does not answer; try again.", {});
-    return { ok: false, status: 0, said: {} };
+    return { ok: false, said: {} };
   }
 }
 
