@@ -12,6 +12,14 @@ const WORDS = {
 
 const toLogin = () => location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
 
+let opened = null;
+
+// The page's one connection, opened by whoever needs it first.
+export function shared() {
+  opened ??= io({ transports: ["websocket"], reconnectionDelay: 300, reconnectionDelayMax: 2000, timeout: 5000 });
+  return opened;
+}
+
 // Connect and call join(socket) at every (re)connection. hasEnded() says whether anything can still come; call the
 // socket's `renew` when that changes.
 export function connect(join, hasEnded = () => false) {
@@ -24,7 +32,7 @@ export function connect(join, hasEnded = () => false) {
     if (shown.textContent !== WORDS[word]) shown.textContent = WORDS[word];
   };
   say("connecting");
-  const socket = io({ transports: ["websocket"], reconnectionDelay: 300, reconnectionDelayMax: 2000, timeout: 5000 });
+  const socket = shared();
   const enter = () =>
     join(socket, (answer) => {
       if (answer?.login) {
@@ -59,5 +67,6 @@ export function connect(join, hasEnded = () => false) {
   });
   socket.on("database", ({ ok }) => say(ok ? "live" : "database"));
   socket.renew = () => say(said);
+  if (socket.connected) enter();
   return socket;
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -12,6 +12,7 @@ from engine.confirmation import headline
 from engine.store import Store
 from webapp.services.accounts import Account
 from webapp.services.plain import aware, plain
+from webapp.services.queue import reason
 
 Document = dict[str, Any]
 
@@ -43,13 +44,12 @@ def overview(store: Store, now: datetime) -> Document:
     """{running: [card], queue: [row], recent: [row], machines: [machine]}: see the functions below."""
     machines = store.machines.all(now)
     queue = store.sweeps.queue(MOST_QUEUED)
-    free = sum(max(0, (machine.get("slots") or 0) - len(machine.get("running", []))) for machine in _alive(machines))
     return dict(
         plain(
             {
                 "running": [_card(store, sweep, now) for sweep in store.sweeps.running(MOST_CARDS)],
                 "queue": [
-                    {**_head(sweep), "priority": sweep.get("priority", 0), "why": _why(place, free, machines)}
+                    {**_head(sweep), "priority": sweep.get("priority", 0), "why": reason(place, machines)}
                     for place, sweep in enumerate(queue)
                 ],
                 "recent": [_result(sweep) for sweep in store.sweeps.ended(RECENT)],
@@ -123,18 +123,6 @@ def _improvements(store: Store, run_id: Any, best: int | None) -> tuple[tuple[fl
     return tuple(steps[:: -(-len(steps) // POINTS) or 1])
 
 
-def _why(place: int, free: int, machines: Sequence[Mapping[str, Any]]) -> str:
-    """Why a sweep waits that is the *place*-th in the queue, counted from 0, while so many slots are *free*."""
-    slots = sum(machine.get("slots") or 0 for machine in _alive(machines))
-    if not slots:
-        return "no machine answers"
-    if place < free:
-        return "a machine takes it in a moment"
-    before = place - free
-    busy = f"{slots} slot{' is' if slots == 1 else 's are'} busy"
-    return f"{busy}; next" if not before else f"{busy}; {before} before it"
-
-
 def _result(sweep: Mapping[str, Any]) -> Document:
     """A sweep that has ended: its head, {finished, seconds, best, confirmed: {name, mean, std, seeds}, how}."""
     started, finished = sweep.get("started"), sweep.get("finished")
@@ -149,10 +137,6 @@ def _result(sweep: Mapping[str, Any]) -> Document:
         "confirmed": {"name": name, "seeds": confirmed["seeds"], **figure} if confirmed else None,
         "how": " ".join(str(sweep.get("error") or sweep.get("ended_because") or "").split())[:200],
     }
-
-
-def _alive(machines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [machine for machine in machines if machine["alive"]]
 
 
 def _machine(machine: Mapping[str, Any]) -> Document:

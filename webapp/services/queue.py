@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,17 +20,22 @@ def why(store: Store, sweep: Mapping[str, Any], now: datetime) -> str:
     if sweep["state"] != SweepState.QUEUED:
         return ""
     waiting = [one["_id"] for one in store.sweeps.queue(MOST_QUEUED)]
-    number = str(waiting.index(sweep["_id"]) + 1) if sweep["_id"] in waiting else f"after {MOST_QUEUED:,}"
-    place = f"place {number} in the queue"
-    alive = [machine for machine in store.machines.all(now) if machine["alive"]]
+    place = waiting.index(sweep["_id"]) if sweep["_id"] in waiting else MOST_QUEUED
+    number = str(place + 1) if place < MOST_QUEUED else f"after {MOST_QUEUED:,}"
+    return f"{reason(place, store.machines.all(now))}; place {number} in the queue."
+
+
+def reason(place: int, machines: Sequence[Mapping[str, Any]]) -> str:
+    """Why the sweep waits that has so many before it, in words."""
+    alive = [machine for machine in machines if machine["alive"]]
     if not alive:
-        return f"no machine is there to take it; its daemon starts within seconds; {place}."
-    free = [machine for machine in alive if len(machine.get("running", [])) < machine["slots"]]
-    if free:
-        return f"{free[0]['_id']} takes it within seconds; {place}."
+        return "no machine is there to take it; its daemon starts within seconds"
+    free = [machine["_id"] for machine in alive for _ in range(machine["slots"] - len(machine.get("running", [])))]
+    if place < len(free):
+        return f"{free[place]} takes it within seconds"
     busy = [
-        f"{len(machine['running'])} of {machine['slots']} slots are busy on {machine['_id']}"
+        f"{len(machine.get('running', []))} of {machine['slots']} slots are busy on {machine['_id']}"
         for machine in alive[:MOST_MACHINES]
     ]
     more = f", and on {len(alive) - MOST_MACHINES} more machines all are" if len(alive) > MOST_MACHINES else ""
-    return f"{', '.join(busy)}{more}; {place}."
+    return f"{', '.join(busy)}{more}"
