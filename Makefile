@@ -10,7 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test bench bench-large bench-analysis check browser clean
+# make bench-web  200 browsers on one sweep, and the page of 10,000 trials beside optuna-dashboard's (about five minutes)
+
+.PHONY: run test bench bench-large bench-analysis bench-web check browser clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runs
@@ -51,6 +53,9 @@ bench-large: $(VENV)/.tests
 
 bench-analysis: $(VENV)/.tests
 	@$(BIN)/python -m bench.analysis $(ARGS)
+
+bench-web: $(VENV)/.benches $(VENV)/.tests
+	@$(BIN)/python -m bench.web $(ARGS)
 
 $(VENV)/.benches: requirements-bench.txt $(VENV)/.runs
 	@$(PIP) install --requirement requirements-bench.txt

@@ -110,7 +110,8 @@ class Browser:
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+        self._jar = http.cookiejar.CookieJar()
+        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self._jar))
 
     def log_in(self) -> None:
         token = re.search(r'name="csrf_token" value="([^"]+)"', self.get("/login")[0].decode())
@@ -123,6 +124,10 @@ class Browser:
         begun = time.perf_counter()
         content = self._opener.open(self.url + path).read()
         return content, 1000 * (time.perf_counter() - begun)
+
+    def cookies(self) -> str:
+        """Its session, as a header."""
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._jar)
 
     def answers(self) -> bool:
         try:

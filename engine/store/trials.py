@@ -5,10 +5,12 @@ A document holds the fence it was written under; a writer with an older fence ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
@@ -17,6 +19,9 @@ from engine.errors import LeaseLost
 from engine.store.calls import answered
 
 Document = dict[str, Any]
+
+PAGE = 500
+"""Trials read in one call."""
 
 
 class Trials:
@@ -40,27 +45,13 @@ class Trials:
     def of_sweep(self, sweep_id: str, curves: bool = False, after: int = 0, limit: int = 10_000) -> list[Document]:
         """The trials of a sweep by number, those above *after*; curves only when asked for; *limit* 0 is none."""
         hidden = {} if curves else {"curve": 0, "attempts": 0}
-        with answered():
-            cursor = self._collection.find({"sweep_id": sweep_id, "number": {"$gt": after}}, hidden or None)
-            return list(cursor.sort("number", 1).limit(limit))
-
-    def losses(self, sweep_id: str) -> list[Document]:
-        """{number, stage, state, loss, confirms} of every trial, by number: what a chart of all of them needs."""
-        fields = {"_id": 0, "number": 1, "stage": 1, "state": 1, "loss": 1, "confirms": 1}
-        with answered():
-            return list(self._collection.find({"sweep_id": sweep_id}, fields).sort("number", 1).limit(1_000_000))
+        return list(islice(above(self._collection, sweep_id, after, hidden), limit or None))
 
     def some(self, sweep_id: str, numbers: Sequence[int]) -> list[Document]:
         """The trials of these numbers, whole, with their curves."""
         with answered():
             found = self._collection.find({"_id": {"$in": [f"{sweep_id}-{number}" for number in numbers]}})
             return sorted(found, key=lambda trial: int(trial["number"]))
-
-    def retrying(self, sweep_id: str, number: int) -> list[int]:
-        """The trials that retry the one of this number."""
-        with answered():
-            found = self._collection.find({"sweep_id": sweep_id, "retries": number}, {"number": 1}).sort("number", 1)
-            return [int(trial["number"]) for trial in found.limit(100)]
 
     def errors(self, sweep_id: str, numbers: Sequence[int]) -> dict[int, str]:
         """The errors of those of these trials that have one, by number."""
@@ -73,10 +64,40 @@ class Trials:
                 found |= {int(trial["number"]): str(trial["error"]) for trial in trials if trial.get("error")}
         return found
 
-    def running(self, sweep_id: str) -> list[Document]:
-        """The trials in training, with their curves."""
-        with answered():
-            return list(self._collection.find({"sweep_id": sweep_id, "state": str(TrialState.RUNNING)}).limit(100))
+
+def above(
+    collection: Collection[Document], sweep_id: str, number: int, fields: Mapping[str, int]
+) -> Iterator[Document]:
+    """The trials of a sweep above *number*, by number, with what the projection *fields* says of them.
+
+    The database's work goes with all that a filter matches, whatever its sort and limit are: so pages are narrow
+    ranges.
+    """
+    while True:
+        page = between(collection, sweep_id, number, number + PAGE, fields)
+        yield from page
+        number += PAGE
+        if len(page) < PAGE:
+            first = first_above(collection, sweep_id, number)
+            if first is None:
+                return
+            number = first - 1
+
+
+def first_above(collection: Collection[Document], sweep_id: str, number: int) -> int | None:
+    """The least number above *number* that a trial of the sweep has."""
+    with answered():
+        found = collection.find({"sweep_id": sweep_id, "number": {"$gt": number}}, {"number": 1})
+        return next((int(trial["number"]) for trial in found.sort("number", 1).limit(1)), None)
+
+
+def between(
+    collection: Collection[Document], sweep_id: str, low: int, high: int, fields: Mapping[str, int]
+) -> list[Document]:
+    """The trials of a sweep above *low* up to *high*, by number."""
+    with answered():
+        numbers = {"$gt": low, "$lte": high}
+        return list(collection.find({"sweep_id": sweep_id, "number": numbers}, fields or None).sort("number", 1))
 
 
 def to_document(trial: Trial, fence: int) -> Document:

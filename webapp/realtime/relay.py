@@ -24,8 +24,8 @@ from webapp.services.sweeps import OPEN
 
 log = logging.getLogger(__name__)
 
-BEAT_SECONDS = 0.1
-OVERVIEW_BEATS = 10
+BEAT_SECONDS = 0.05
+OVERVIEW_BEATS = 20
 OUTAGE_SECONDS = 1.0
 CARE_SECONDS = 5.0
 PAGE = 500
