@@ -15,7 +15,7 @@ Ints: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]
 Document: TypeAlias = dict[str, Any]
 
-PLAIN = ("number", "stage", "state", "worker", "confirms", "loss", "val_loss", "train_loss")
+PLAIN = ("number", "stage", "state", "worker", "confirms", "retries", "loss", "val_loss", "train_loss")
 MOMENTS = ("started", "finished")
 
 
@@ -56,6 +56,7 @@ class TrialColumns:
     state: Column
     worker: Column
     confirms: Floats
+    retries: Floats
     loss: Floats
     val_loss: Floats
     train_loss: Floats
@@ -109,7 +110,7 @@ def unpack(parts: Sequence[Mapping[str, Any]]) -> TrialColumns:
         state=_texts(found["state"]),
         worker=_texts(found["worker"]),
         params={name: _column(joined(name, params)) for name in names},
-        **{name: _numbers(found[name]) for name in ("confirms", "loss", "val_loss", "train_loss", *MOMENTS)},
+        **{name: _numbers(found[name]) for name in ("confirms", "retries", "loss", "val_loss", "train_loss", *MOMENTS)},
     )
     return columns.take(np.argsort(columns.number, kind="stable"))
 

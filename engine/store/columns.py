@@ -23,13 +23,12 @@ from engine.columns import MOMENTS, PLAIN, TrialColumns, join, pack, unpack
 from engine.domain import ENDED, TrialState
 from engine.errors import LeaseLost
 from engine.store.calls import answered
+from engine.store.trials import PAGE, above, between, first_above
 
 Document = dict[str, Any]
 
 BLOCK = 250
 """Trials a block: what has no block yet is read trial by trial."""
-PAGE = 500
-"""Trials read in one call."""
 MOST_SWEEPS = 16
 MOST_ROWS = 100_000
 """Of trials kept in memory, of all sweeps together; the sweep read last is kept whatever its size."""
@@ -97,7 +96,7 @@ class Columns:
                 continue
             if trials := self._of_block(sweep_id, block):
                 self._put(sweep_id, block, fence, trials)
-            elif self._first_above(sweep_id, block * BLOCK) is None:
+            elif first_above(self._trials, sweep_id, block * BLOCK) is None:
                 return
 
     def _put(self, sweep_id: str, block: int, fence: int, trials: Sequence[Document]) -> None:
@@ -113,9 +112,10 @@ class Columns:
         with answered():
             found = list(self._collection.find({"sweep_id": sweep_id}).sort("block", 1))
         parts = {part["block"]: part for part in found if ended or _is_settled(part["number"], part["state"])}
-        above = max(parts, default=-1) + 1
-        trials = [trial for block in range(above) if block not in parts for trial in self._of_block(sweep_id, block)]
-        trials += self._above(sweep_id, max((max(part["number"]) for part in parts.values()), default=0))
+        missing = set(range(max(parts, default=-1) + 1)) - set(parts)
+        last = max((max(part["number"]) for part in parts.values()), default=0)
+        trials = [trial for block in sorted(missing) for trial in self._of_block(sweep_id, block)]
+        trials += above(self._trials, sweep_id, last, FIELDS)
         by_block: dict[int, list[Document]] = {}
         for trial in trials:
             by_block.setdefault(block_of(trial["number"]), []).append(trial)
@@ -134,34 +134,10 @@ class Columns:
             ids = [f"{sweep_id}-{number}" for number in numbers[start : start + PAGE]]
             with answered():
                 found += self._trials.find({"_id": {"$in": ids}}, FIELDS)
-        return found + self._above(sweep_id, last)
-
-    def _above(self, sweep_id: str, number: int) -> list[Document]:
-        """The trials above *number*. The database's work goes with all that a filter matches, whatever its limit is:
-        so pages are narrow ranges."""
-        found: list[Document] = []
-        while True:
-            page = self._between(sweep_id, number, number + PAGE)
-            found += page
-            number += PAGE
-            if len(page) < PAGE:
-                first = self._first_above(sweep_id, number)
-                if first is None:
-                    return found
-                number = first - 1
-
-    def _first_above(self, sweep_id: str, number: int) -> int | None:
-        with answered():
-            found = self._trials.find({"sweep_id": sweep_id, "number": {"$gt": number}}, {"number": 1})
-            return next((int(trial["number"]) for trial in found.sort("number", 1).limit(1)), None)
+        return [*found, *above(self._trials, sweep_id, last, FIELDS)]
 
     def _of_block(self, sweep_id: str, block: int) -> list[Document]:
-        return self._between(sweep_id, block * BLOCK, (block + 1) * BLOCK)
-
-    def _between(self, sweep_id: str, above: int, upto: int) -> list[Document]:
-        numbers = {"$gt": above, "$lte": upto}
-        with answered():
-            return list(self._trials.find({"sweep_id": sweep_id, "number": numbers}, FIELDS).sort("number", 1))
+        return between(self._trials, sweep_id, block * BLOCK, (block + 1) * BLOCK, FIELDS)
 
     def _add(self, sweep_id: str, block: int, trials: Sequence[Document]) -> None:
         """Write a block that is missing; where it is there by now, its writer knows better."""

@@ -249,11 +249,6 @@ class TestTrials:
         assert "curve" not in store.trials.of_sweep("s1")[0]
         assert store.trials.of_sweep("s1", curves=True)[0]["curve"] == [[1, 2.0, 3.0]]
 
-    def test_the_trials_in_training_are_found(self, store: Store) -> None:
-        store.trials.put(to_document(trial(1, state=TrialState.RUNNING), 1))
-        store.trials.put(to_document(trial(2, state=TrialState.COMPLETED), 1))
-        assert [item["number"] for item in store.trials.running("s1")] == [1]
-
 
 def drafts(writer: int, count: int) -> list[dict[str, Any]]:
     return [draft(EventType.LOG, {"writer": writer, "item": item}, NOW) for item in range(count)]

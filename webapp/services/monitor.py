@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.analysis.thinning import exact, whole
+from engine.columns import TrialColumns
 from engine.config import SweepConfig
 from engine.domain import ENDED, TrialState
 from engine.errors import NotFound
@@ -51,14 +53,16 @@ def snapshot(store: Store, sweep_id: str, now: datetime) -> Document:
     """
     seq = store.events.last(sweep_id)
     sweep = store.sweeps.get(sweep_id)
-    losses = store.trials.losses(sweep_id)
-    older, newest = losses[:-ROWS], losses[-ROWS:]
-    trials = store.trials.of_sweep(sweep_id, after=newest[0]["number"] - 1, limit=2 * ROWS) if newest else []
-    curves = _curves(store, sweep_id, losses, (sweep.get("best") or {}).get("number"))
+    columns = store.columns.of_sweep(sweep)
+    older = columns.take(np.arange(max(0, len(columns) - ROWS)))
+    trials = store.trials.of_sweep(sweep_id, after=int(older.number[-1]) if len(older) else 0, limit=2 * ROWS)
+    curves = _curves(store, sweep_id, columns, (sweep.get("best") or {}).get("number"))
     return {
         **_frame(seq, sweep),
         "trials": [row(trial) for trial in trials],
-        "older": [[trial["number"], trial["stage"], trial["state"], plain(trial.get("loss"))] for trial in older],
+        "older": list(
+            zip(whole(older.number), whole(older.stage), older.state.texts(), exact(older.loss), strict=True)
+        ),
         "curves": {str(number): plain(points) for number, points in curves.items()},
         "resources": _resources(store, sweep),
         "log": _log(store, sweep_id),
@@ -84,10 +88,9 @@ def trial_snapshot(store: Store, sweep_id: str, number: int) -> Document:
     place = int(np.searchsorted(columns.number, number))
     neighbours = [int(columns.number[at]) if 0 <= at < len(columns) else None for at in (place - 1, place + 1)]
     kin = [*columns.number[columns.confirms == number].tolist(), trial.get("confirms"), trial.get("retries")]
-    if any(number in edit["retries"] for edit in sweep.get("edits") or []):
-        kin += store.trials.retrying(sweep_id, number)
+    kin += columns.number[columns.retries == number].tolist()
     about = store.trials.some(sweep_id, sorted({one for one in kin if one is not None}))
-    curves = _curves(store, sweep_id, [trial], number)
+    curves = _curves(store, sweep_id, columns.take(columns.number == number), number)
     return {
         **_frame(seq, sweep),
         "trials": [row(one) for one in (trial, *about)],
@@ -143,11 +146,11 @@ def _stages(sweep: Mapping[str, Any]) -> list[Document]:
     ]
 
 
-def _curves(store: Store, sweep_id: str, trials: list[Document], best: int | None) -> dict[int, Points]:
+def _curves(store: Store, sweep_id: str, trials: TrialColumns, best: int | None) -> dict[int, Points]:
     """The learning curves of the best trial, of the running ones, brought up to date, and of the last that finished."""
-    running = [trial["number"] for trial in trials if trial["state"] == TrialState.RUNNING]
-    ended = [trial for trial in trials if trial["state"] == TrialState.COMPLETED and not trial.get("confirms")]
-    finished = [trial["number"] for trial in ended][-CURVES:]
+    running = trials.number[trials.state.equal(TrialState.RUNNING)].tolist()
+    searched = trials.searched()
+    finished = searched.number[searched.state.equal(TrialState.COMPLETED)][-CURVES:].tolist()
     found = store.trials.some(sweep_id, [*running, *finished, *([best] if best is not None else [])])
     shown: dict[int, Points] = {trial["number"]: list(trial.get("curve") or []) for trial in found}
     begun: dict[int, datetime | None] = {
