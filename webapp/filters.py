@@ -13,11 +13,16 @@ from markupsafe import Markup
 
 from engine.space import LAYERS, units_axis
 
+COUNTABLE = 10**15
+"""Larger numbers are told by their power of ten."""
+
 
 def register(app: Flask) -> None:
     """Install the filters, and `viewer`: the account that is logged in, or None."""
     app.jinja_env.filters.update(
         number=number,
+        amount=amount,
+        pace=pace,
         loss=loss,
         size=size,
         bars=bars,
@@ -34,6 +39,16 @@ def register(app: Flask) -> None:
 def number(value: Any) -> str:
     """1234567 → 1,234,567."""
     return f"{value:,}" if isinstance(value, int | float) else "–"
+
+
+def amount(value: int) -> str:
+    """1234567 → 1,234,567; what nobody counts to by its power of ten."""
+    return number(value) if value < COUNTABLE else f"more than 10^{len(str(value)) - 1}"
+
+
+def pace(seconds: float) -> str:
+    """The seconds of a step as those of 1,000: 0.00009 → 0.09 s."""
+    return f"{1000 * seconds:.2g} s" if seconds < 0.1 else duration(1000 * seconds)
 
 
 def loss(value: Any) -> str:

@@ -148,6 +148,13 @@ class Sweeps:
         with answered():
             return list(self._collection.find(wanted, HEAVY).sort("finished", DESCENDING).limit(limit))
 
+    def completed(self, limit: int) -> list[Document]:
+        """The newest completed sweeps first, with their configurations: who ran them, when, and as which version."""
+        fields = dict.fromkeys(("config", "started", "finished", "lease", "restarts", "version"), 1)
+        with answered():
+            cursor = self._collection.find({"state": str(SweepState.COMPLETED)}, fields)
+            return list(cursor.sort("created", DESCENDING).limit(limit))
+
     def claim(
         self, machine: str, lease: timedelta, now: datetime, mine: Sequence[str] = (), abandoned: bool = True
     ) -> Document | None:

@@ -1,129 +1,223 @@
-// The form of a new sweep: presets, rows of stages, the sum of work, and no second press of the button.
-import { count, island } from "./text.js";
+// The form of a new sweep. The server knows the rules and makes the pages: this sends what is typed, puts its answers
+// in place, and keeps a draft.
+import { show } from "./new/check.js";
+import { Draft } from "./new/draft.js";
+import { prepareStages, pressed } from "./new/stages.js";
+import { localTimes } from "./text.js";
 
-const form = document.querySelector("[data-sweep-form]");
-const rows = form.querySelector("[data-stage-rows]");
-const template = rows.querySelector("[data-stage-row]").cloneNode(true);
-const presets = island("presets");
+const PAUSE = 350; // ms between the last key and the question to the server
+const SWEEP = /^\/sweeps\/[0-9a-f]{12}$/;
 
-const all = () => [...rows.querySelectorAll("[data-stage-row]")];
-const inputs = (row) => [row.querySelector("[data-steps]"), row.querySelector("[data-trials]")];
-const whole = (text) => (/^\s*\d+\s*$/.test(text) ? Number(text) : null);
+const root = document.querySelector("[data-form-page]");
+const draft = new Draft(root.dataset.viewer);
+const form = () => root.querySelector("[data-sweep-form]");
+const entries = () => [...new FormData(form())].filter(([name]) => name !== "csrf_token");
+const body = (pairs) => new URLSearchParams([["csrf_token", form().elements.csrf_token.value], ...pairs]);
+const about = (name) => form().getAttribute(`data-${name}`); // form.dataset is the input of that name
+const said = () => root.querySelector("[data-said]");
 
-function number() {
-  all().forEach((row, index) => {
-    row.querySelector("[data-stage-number]").textContent = index + 1;
-    inputs(row).forEach((input, place) => {
-      input.id = `opt_stages-${index}-${place}`;
-      input.name = `opt_stages.${index}.${place}`;
-      input.setAttribute("aria-label", `Stage ${index + 1}: ${place ? "number of trials" : "steps of each trial"}`);
-    });
-    const remove = row.querySelector("[data-stage-remove]");
-    remove.hidden = false;
-    remove.setAttribute("aria-label", `Remove stage ${index + 1}`);
-  });
-  sum();
+let timer = null;
+let asking = null;
+
+// --- what the server says while somebody types
+
+function touched(at_once) {
+  draft.keep(entries());
+  clearTimeout(timer);
+  timer = setTimeout(check, at_once ? 0 : PAUSE);
 }
 
-function add(steps = "", trials = "") {
-  const row = template.cloneNode(true);
-  inputs(row)[0].value = steps;
-  inputs(row)[1].value = trials;
-  rows.append(row);
-  return row;
+async function check() {
+  clearTimeout(timer);
+  asking?.abort();
+  asking = new AbortController();
+  try {
+    const headers = { Accept: "application/json" };
+    const response = await fetch(about("check"), { method: "POST", body: body(entries()), headers, signal: asking.signal });
+    if (!response.ok) throw new Error((await response.json()).detail);
+    show(root, await response.json());
+  } catch (error) {
+    if (error.name !== "AbortError") said().textContent = unanswered(error);
+  }
 }
 
-function sum() {
-  const filled = all().map((row) => inputs(row).map((input) => input.value.trim())).filter((pair) => pair.some(Boolean));
-  const stages = filled.length ? filled : [[form.elements.train_epoch.value, form.elements.opt_epoch.value]];
-  const values = stages.map((pair) => pair.map(whole));
-  const known = values.every((pair) => pair.every((value) => value !== null));
-  const trials = values.reduce((total, pair) => total + pair[1], 0);
-  const steps = values.reduce((total, pair) => total + pair[0] * pair[1], 0);
-  const text = known ? `${count(trials)} trial${trials === 1 ? "" : "s"}, ${count(steps)} steps` : "";
-  document.querySelectorAll("[data-stage-sum]").forEach((place) => { place.textContent = text; });
-  const current = JSON.stringify(values);
-  document.querySelectorAll("[data-preset]").forEach((button) => {
-    const chosen = JSON.stringify(presets[button.dataset.preset]) === current;
-    button.classList.toggle("chosen", chosen);
-    button.setAttribute("aria-pressed", chosen);
-  });
+function unanswered(error) {
+  const why = error instanceof TypeError ? "The server does not answer." : error.message;
+  return `${why} What you have typed is kept in this browser.`;
 }
 
-function fill(stages) {
-  rows.replaceChildren();
-  stages.forEach(([steps, trials]) => add(steps, trials));
-  number();
-}
+// --- pages in place of this one
 
-document.querySelectorAll("[data-preset]").forEach((button) => {
-  button.setAttribute("role", "button");
-  const choose = (event) => {
-    const isRegressor = form.elements.nn_model.value === "Regressor";
-    if (!isRegressor || !(button.dataset.preset in presets)) {
-      if (event.type === "keydown") button.click();
-      return; // more than stages changes: the link opens the form anew
+async function send(address, pairs, focus) {
+  clearTimeout(timer);
+  asking?.abort();
+  try {
+    const response = await fetch(address, { method: "POST", body: body(pairs) });
+    if (response.ok && response.redirected && SWEEP.test(new URL(response.url).pathname)) {
+      draft.drop();
+      location.assign(response.url);
+      return false;
     }
-    event.preventDefault();
-    fill(presets[button.dataset.preset]);
-  };
-  button.addEventListener("click", choose);
-  button.addEventListener("keydown", (event) => event.key === " " && choose(event));
-});
+    return replace(await response.text(), focus);
+  } catch (error) {
+    ready();
+    said().textContent = unanswered(error);
+    return false;
+  }
+}
 
-rows.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-stage-remove]");
-  if (!button) return;
-  const row = button.closest("[data-stage-row]");
-  const next = row.nextElementSibling ?? row.previousElementSibling;
-  row.remove();
-  if (all().length === 0) add();
-  number();
-  inputs(next ?? all()[0])[0].focus();
-});
+function replace(html, focus) {
+  const answer = new DOMParser().parseFromString(html, "text/html");
+  const fresh = answer.querySelector("[data-form-page]");
+  if (!fresh) {
+    ready();
+    said().textContent = unanswered(new Error([...answer.querySelectorAll("main h1, main p:not(.error-code)")].slice(0, 2).map((part) => part.textContent.trim()).join(". ")));
+    return false;
+  }
+  const open = [...root.querySelectorAll("details[open]")].map((more) => more.closest("[data-group]").dataset.group);
+  root.replaceChildren(...fresh.childNodes);
+  for (const group of open) root.querySelector(`[data-group="${group}"] details`)?.setAttribute("open", "");
+  document.title = answer.title;
+  prepare();
+  const wrong = root.querySelector("[data-problems]:not([hidden])");
+  (focus === "problems" && wrong ? wrong : root.querySelector(focus))?.focus();
+  return true;
+}
 
-const addButton = form.querySelector("[data-stage-add]");
-addButton.hidden = false;
-addButton.addEventListener("click", () => {
-  const row = add();
-  number();
-  inputs(row)[0].focus();
-});
+function restore(pairs, focus) {
+  return send(about(pairs.some(([name]) => name === "yaml") ? "as-text" : "fill"), pairs, focus);
+}
 
-// The spare rows are for browsers without JavaScript.
-all().forEach((row, index) => {
-  if (index > 0 && inputs(row).every((input) => input.value.trim() === "")) row.remove();
-});
-number();
-form.addEventListener("input", sum);
+function notice(text, action, act) {
+  const place = root.querySelector("[data-notice]");
+  place.querySelector("[data-notice-text]").replaceChildren(text);
+  const button = place.querySelector("[data-notice-action]");
+  button.textContent = action;
+  button.onclick = act;
+  place.hidden = false;
+}
 
-const reading = form.querySelector("[data-read-axes]");
-form.addEventListener("submit", (event) => {
-  if (event.submitter === reading) {
-    setTimeout(() => { reading.disabled = true; }); // not before the browser has taken up which button it was
-    reading.textContent = "Reading…";
+// --- buttons
+
+const BUSY = { submit: "Starting…", readAxes: "Reading…" };
+
+function ready() {
+  for (const button of root.querySelectorAll("[data-label]")) {
+    button.disabled = false;
+    button.textContent = button.dataset.label;
+    button.removeAttribute("data-label");
+  }
+}
+
+function busy(button) {
+  const name = Object.keys(BUSY).find((key) => key in button.dataset);
+  if (!name) return;
+  button.dataset.label = button.textContent;
+  button.textContent = BUSY[name];
+  button.disabled = true;
+}
+
+async function submit(event) {
+  event.preventDefault();
+  const button = event.submitter?.matches("[formaction]") ? event.submitter : root.querySelector("[data-submit]");
+  if (button.disabled) return;
+  const before = entries();
+  const pairs = button.name ? [...before, [button.name, button.value]] : before;
+  const address = button.getAttribute("formaction") ?? form().action;
+  busy(button);
+  const { preset, view } = button.dataset;
+  const focus = preset ? `[data-preset="${preset}"]` : view ? `[data-view="${view}"]` : "problems";
+  if (!(await send(address, pairs, focus))) return;
+  draft.keep(entries());
+  if (view === "form" && root.querySelector("[data-text]")) root.querySelector("[data-problems]").focus();
+  if (!preset) return;
+  const title = root.querySelector(`#preset-${preset}`).textContent;
+  notice(`“${title}” is filled in. `, "Undo", async () => {
+    if (await restore(before, focus)) draft.keep(entries());
+  });
+}
+
+async function copyLink() {
+  await check();
+  const link = about("link");
+  const [place, text] = ["[data-link-shown]", "[data-link-text]"].map((selector) => root.querySelector(selector));
+  const says = root.querySelector("[data-link-says]");
+  place.hidden = false;
+  text.hidden = !link;
+  if (!link) {
+    says.textContent = "There is too much in it for a link; copy the YAML instead.";
     return;
   }
-  const button = form.querySelector("[data-submit]");
-  button.disabled = true;
-  button.textContent = "Starting…";
-});
-addEventListener("pageshow", () => {
-  const button = form.querySelector("[data-submit]");
-  button.disabled = false;
-  button.textContent = "Start the sweep";
-  reading.disabled = false;
-  reading.textContent = "Read its axes";
+  text.value = new URL(link, location.href).href;
+  text.focus();
+  text.select();
+  says.textContent = "A link that opens the form as it is now:";
+  try {
+    await navigator.clipboard.writeText(text.value);
+    says.textContent = "Copied: a link that opens the form as it is now.";
+  } catch { /* not on an address without TLS: it is selected, and can be copied by hand */ }
+}
+
+root.addEventListener("click", (event) => {
+  const button = event.target.closest("button, a");
+  if (!button) return;
+  if (button.matches("[data-copy-link]")) copyLink();
+  else if (button.matches("[data-start-over]")) draft.putAside();
+  else if (button.hash && button.closest("[data-problems], [data-said]")) goTo(event, button);
+  else if (button.type === "button" && root.querySelector("[data-stage-rows]") && pressed(root, button)) touched(true);
 });
 
-document.querySelector("[data-problems]")?.focus();
-document.querySelectorAll(".problems a").forEach((link) => {
-  link.addEventListener("click", (event) => {
-    const target = document.getElementById(link.hash.slice(1));
-    if (!target) return;
-    event.preventDefault();
-    target.closest("details")?.setAttribute("open", "");
-    target.focus();
-    target.scrollIntoView({ block: "center" });
-  });
-});
+function goTo(event, link) {
+  const target = document.getElementById(link.hash.slice(1));
+  if (!target) return;
+  event.preventDefault();
+  target.closest("details")?.setAttribute("open", "");
+  target.focus();
+  if (link.dataset.line) selectLine(target, Number(link.dataset.line));
+  target.scrollIntoView({ block: "center" });
+}
+
+function selectLine(text, line) {
+  const lines = text.value.split("\n");
+  const start = lines.slice(0, line - 1).join("\n").length + (line > 1);
+  text.setSelectionRange(start, start + lines[line - 1].length);
+  text.scrollTop = (line - 5) * parseFloat(getComputedStyle(text).lineHeight);
+}
+
+// --- the beginning
+
+const seen = new IntersectionObserver((sections) => {
+  for (const { target, isIntersecting } of sections) {
+    const step = root.querySelector(`[data-step="${target.dataset.group}"]`);
+    if (isIntersecting) step?.setAttribute("aria-current", "true");
+    else step?.removeAttribute("aria-current");
+  }
+}, { rootMargin: "-25% 0px -74% 0px" });
+
+function prepare() {
+  prepareStages(root);
+  localTimes(root);
+  root.querySelector("[data-copy-link]").hidden = false;
+  seen.disconnect();
+  root.querySelectorAll("[data-group]").forEach((section) => seen.observe(section));
+}
+
+root.addEventListener("submit", submit);
+root.addEventListener("input", (event) => touched(event.target.matches("[type=radio], [type=checkbox], select")));
+addEventListener("pageshow", ready);
+prepare();
+
+const kept = draft.read();
+if ("sent" in root.dataset) {
+  history.replaceState(null, "", root.dataset.home); // the form was sent before this script was there
+  root.querySelector("[data-problems]:not([hidden])")?.focus();
+} else if (kept) {
+  const at = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }).format(kept.at);
+  if (kept.aside || kept.search !== location.search) {
+    notice(`There is a draft of ${at}. `, "Open it", async () => {
+      if (await restore(kept.entries, "[data-view]")) draft.keep(entries());
+    });
+  } else if (await restore(kept.entries, null)) {
+    notice(`Draft of ${at} restored. `, "Discard", () => { draft.drop(); location.reload(); });
+  }
+}

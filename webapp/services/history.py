@@ -103,7 +103,7 @@ def run(store: Store, run_id: str, now: datetime) -> RunPage:
     Raises:
         NotFound: there is no such run.
     """
-    document = _find(store, run_id)
+    document = find(store, run_id)
     head = row(document, now)
     ended = _date(document.get("stop_time"))
     last = ended or head.active
@@ -171,7 +171,12 @@ def _state(status: Any, beat: datetime | None, now: datetime) -> tuple[str, str]
     return (name, LEGEND[name]) if name in LEGEND else ("other", _text(status) if status else "unknown")
 
 
-def _find(store: Store, run_id: str) -> Document:
+def find(store: Store, run_id: str) -> Document:
+    """The document of a run.
+
+    Raises:
+        NotFound: there is none.
+    """
     for candidate in parse_run_id(run_id[:200]):
         try:
             return store.runs.get(candidate)

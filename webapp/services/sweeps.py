@@ -5,21 +5,24 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from engine.config import SweepConfig, load_yaml, parse
+from engine.config import SweepConfig, examine, load_yaml, parse
 from engine.data import accept
 from engine.domain import SweepState
-from engine.errors import ConfigError
+from engine.errors import ConfigError, NotFound, Problem
+from engine.models.inspection import narrowed
 from engine.notify import sender
 from engine.settings import CONFIG_FILE, Settings
 from engine.store import Store
 from engine.store.notices import EMAIL, WEBHOOK
 from engine.store.sweeps import new_id
-from webapp.services import steering
+from webapp.services import history, steering
 from webapp.services.accounts import Account, must_edit
-from webapp.services.classes import settled
+from webapp.services.classes import known, settled
 from webapp.services.daemon import ensure_daemon
+from webapp.services.plain import plain
 
 Document = dict[str, Any]
 
@@ -117,7 +120,13 @@ def defaults() -> Document:
     Raises:
         ConfigError: the file holds nonsense; the server does not start with it.
     """
-    return parse(load_yaml(CONFIG_FILE)[0]).whole() if CONFIG_FILE.exists() else {}
+    return dict(_defaults(CONFIG_FILE.stat().st_mtime_ns)) if CONFIG_FILE.exists() else {}
+
+
+@lru_cache(maxsize=1)
+def _defaults(changed: int) -> Document:
+    """Those of the file as it has been since *changed*."""
+    return parse(load_yaml(CONFIG_FILE)[0]).whole()
 
 
 def config_of(store: Store, account: Account, sweep_id: str) -> Document:
@@ -125,8 +134,7 @@ def config_of(store: Store, account: Account, sweep_id: str) -> Document:
     notifies unless the account may steer it."""
     sweep = store.sweeps.get(sweep_id)
     told = _notified(store, sweep_id) if account.may_stop(sweep["owner"]) else {}
-    config = sweep["config"] | told
-    return {key: value for key, value in config.items() if key not in ("name", "seed", "running_stage")}
+    return _again(sweep["config"]) | told
 
 
 def _notified(store: Store, sweep_id: str) -> Document:
@@ -134,3 +142,41 @@ def _notified(store: Store, sweep_id: str) -> Document:
     key = {WEBHOOK: "webhook", EMAIL: "notify"}
     return {key[notice["kind"]]: notice["to"] for notice in store.notices.of_sweep(sweep_id)}
 
+
+def _again(config: Mapping[str, Any]) -> Document:
+    return {key: value for key, value in config.items() if key not in ("name", "seed", "running_stage")}
+
+
+def config_of_run(store: Store, run_id: str) -> Document:
+    """The configuration of a run of the history, if it is a sweep's, as the start of another one.
+
+    Raises:
+        NotFound: there is no such run, or it was no sweep.
+    """
+    config = history.find(store, run_id).get("config")
+    if not is_sweep(config):
+        raise NotFound(f"run {run_id[:200]} is no sweep of this program; its configuration cannot start one")
+    return _again(plain(config))
+
+
+def is_sweep(config: Any) -> bool:
+    """Whether the configuration of a run, whoever recorded it, is that of a sweep."""
+    return isinstance(config, Mapping) and {"nn_model", "hyperparam_opt"} <= set(config)
+
+
+def examined(store: Store, values: Mapping[str, Any]) -> tuple[SweepConfig, list[Problem]]:
+    """*values* with defaults in place of what is wrong, and all that is wrong with them, found without reading files
+    or running a class's code: what can be said while somebody types."""
+    config, problems = examine(values)
+    if not config.load_data:
+        try:
+            accept(values, store.datasets.find)
+        except ConfigError as error:
+            problems = list(error.problems)
+    if own := known(config.model_class):
+        try:
+            narrowed(own, config.model_space)
+        except ConfigError as error:
+            wrong = {problem.key for problem in problems}
+            problems = [*problems, *(problem for problem in error.problems if problem.key not in wrong)]
+    return config, problems

@@ -15,6 +15,7 @@ from werkzeug.datastructures import MultiDict
 
 from engine.config import MOST_AXES
 from engine.space import Axis, Categorical, axis_document
+from webapp.sweeps.pictures import Picture
 
 KEY = "model_space"
 NAME = re.compile(rf"{KEY}\.([a-z][a-z0-9_]{{0,39}})\.kind")
@@ -35,6 +36,7 @@ class AxisField:
     chosen: Sequence[str]
     own: str
     problem: str
+    picture: Picture | None = None
 
     @property
     def first_input(self) -> str:
@@ -47,9 +49,14 @@ def names(typed: Typed) -> list[str]:
     return [found[1] for name in typed if (found := NAME.fullmatch(name))][:MOST_AXES]
 
 
-def fields(typed: Typed, problems: Mapping[str, str], own: Mapping[str, Axis]) -> list[AxisField]:
-    """The axes as they were typed; *problems* by key, and the class's *own* axes where they are known."""
-    return [_field(name, typed, problems.get(f"{KEY}.{name}", ""), own.get(name)) for name in names(typed)]
+def fields(
+    typed: Typed, problems: Mapping[str, str], own: Mapping[str, Axis], pictures: Mapping[str, Picture]
+) -> list[AxisField]:
+    """The axes as they were typed; *problems* and *pictures* by key, the class's *own* axes where they are known."""
+    return [
+        _field(name, typed, problems.get(f"{KEY}.{name}", ""), own.get(name), pictures.get(f"{KEY}.{name}"))
+        for name in names(typed)
+    ]
 
 
 def put(typed: Typed, space: Mapping[str, Any]) -> None:
@@ -100,7 +107,7 @@ def with_own(typed: Typed, own: Mapping[str, Axis]) -> Typed:
     return kept
 
 
-def _field(name: str, typed: Typed, problem: str, own: Axis | None) -> AxisField:
+def _field(name: str, typed: Typed, problem: str, own: Axis | None, picture: Picture | None) -> AxisField:
     prefix = f"{KEY}.{name}"
     kind = typed.get(f"{prefix}.kind", "")
     allowed = ""
@@ -118,4 +125,5 @@ def _field(name: str, typed: Typed, problem: str, own: Axis | None) -> AxisField
         chosen=typed.getlist(f"{prefix}.choices"),
         own=allowed,
         problem=problem,
+        picture=picture,
     )

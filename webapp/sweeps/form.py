@@ -1,7 +1,6 @@
-"""The form of a new sweep, made from SweepConfig: what each key looks like, and what was typed into it.
+"""The form of a new sweep, made from SweepConfig: what each key looks like, what was typed for it, and what is wrong.
 
-There are no rules here: what is typed goes to `engine.config.parse` as it is, and its problems come back to
-the field of their key.
+There are no rules here: they are the engine's, and its problems come back to the field of their key.
 """
 
 from __future__ import annotations
@@ -9,72 +8,44 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 from pydantic.fields import FieldInfo
-from werkzeug.datastructures import MultiDict
 
-from engine.config import GROUPS, LAPTOP_STAGES, LARGE_STAGES, SweepConfig
+from engine.config import GROUPS, SweepConfig, parse
 from engine.errors import Problem
 from engine.space import Axis
-from webapp.sweeps import axes
-from webapp.sweeps.axes import AxisField
-
-PAIRS = {
-    "nn_dimensions": ("input", "output"),
-    "hidden_layers": ("from", "to"),
-    "nodes_per_layer": ("from", "to"),
-    "batch_size": ("from", "to"),
-    "learning_rate": ("from", "to"),
-    "rnn_layers": ("from", "to"),
-    "rnn_units": ("from", "to"),
-    "rnn_seq_length": ("from", "to"),
-}
-"""Keys of two values side by side, with the word before each."""
+from webapp.filters import amount, number
+from webapp.services.forecast import Forecast
+from webapp.sweeps import axes, document
+from webapp.sweeps.axes import AxisField, Typed
+from webapp.sweeps.pictures import Picture, pictures
+from webapp.sweeps.presets import PRESETS, Preset
+from webapp.sweeps.typed import (
+    PAIRS,
+    choices_of,
+    extra_of,
+    is_optional,
+    kind_of,
+    of_key,
+    rows,
+    typed_from,
+    types_of,
+)  # fmt: skip
 
 MORE = frozenset(
     {
-        *("webhook", "notify", "trainer", "file2distribute", "rnn_max_seq_length", "rnn_state_dim", "running_stage"),
-        *("train_epoch", "opt_epoch", "train_tolerance", "opt_tolerance", "max_attempts", "num_gpus"),
-        *("sync_replicas", "train_log_dir", "target_column", "load_data", "load_data_dir"),
-        *("add_noise", "add_cosine", "power_method", "confirm", "confirm_seeds", "folds"),
-        *("model_class", "model_space"),
-        *("grid_levels", "narrowing", "shrink", "quantile", "pruner_eta", "pruner_min_steps"),
-        *("max_seconds", "target_loss", "patience", "max_failures"),
-        *("rnn_layers", "rnn_units", "rnn_seq_length", "missing_hosts", "worker_deadline"),
+        *("webhook", "notify", "trainer", "file2distribute", "running_stage", "train_epoch", "opt_epoch"),
+        *("train_tolerance", "opt_tolerance", "max_attempts", "num_gpus", "sync_replicas", "train_log_dir"),
+        *("target_column", "load_data", "load_data_dir", "add_noise", "add_cosine", "power_method", "confirm"),
+        *("confirm_seeds", "folds", "max_seconds", "target_loss", "patience", "max_failures", "missing_hosts"),
+        *("worker_deadline",),
     }
 )
 """Keys that few sweeps change: shown when their group's "More" is opened."""
 
 FIXED = frozenset({"running_stage", "trainer", "file2distribute"})
 """Keys that are shown and not typed."""
-
-PRESETS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
-    "laptop": ("Laptop", "The default: nine trials, a result in seconds", {"opt_stages": LAPTOP_STAGES}),
-    "quick": ("Quick look", "Does it run at all?", {"opt_stages": [[200, 4], [200, 2]]}),
-    "large": ("Large", "The full schedule, 2,250 trials", {"opt_stages": LARGE_STAGES}),
-    "lstm": (
-        "Source code",
-        "An LSTM learns to tell languages apart, in minutes",
-        {
-            "nn_model": "Custom",
-            "dataset": "installed-sources",
-            "rnn_state_dim": [50],
-            "rnn_layers": [1, 2],
-            "rnn_units": [30, 60],
-            "rnn_seq_length": [40, 100],
-            "batch_size": [32, 100],
-            "learning_rate": [0.002, 0.01],
-            "log_scale": True,
-            "train_optimizer": ["Adam"],
-            "opt_stages": [[150, 8], [600, 2]],
-            "confirm": 1,
-            "confirm_seeds": 2,
-        },
-    ),
-}
-"""What to start from: label, explanation, and the values that differ from the defaults."""
 
 KEYS = re.compile(r"\b(" + "|".join(key for key in SweepConfig.model_fields if "_" in key) + r")\b")
 """The keys that cannot be taken for words."""
@@ -87,14 +58,31 @@ GROUP_TITLES = {
     "stages": "Stages",
     "cluster": "Cluster",
 }
+REVIEW = "review"
+
+_IDLE = [
+    parse(values).idle for values in ({}, {"nn_model": "Custom"}, {"nn_model": "Custom", "model_class": "module:Class"})
+]
+OF_SOME_NETWORKS = frozenset().union(*_IDLE).difference(frozenset.intersection(*_IDLE))
+"""The keys that belong to some networks and not to others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of the values of a key, with its title, and when to take it."""
+
+    value: str
+    title: str
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One key of the form. *kind*: text, number, switch, select, choices, pair, stages or axes.
+    """One key of the form. *kind*: as `kind_of` gives it.
 
-    *text* is what stands in a text, number or select; *parts* in a pair; *rows* in the stages; *chosen* are the
-    ticked choices. *words* come before the two inputs of a pair; *suggestions* are what else a text may be.
+    *text* is what stands in a text, number or select, or which of the *cards* is taken; *parts* in a pair; *rows* in
+    the stages; *chosen* are the ticked choices. *words* come before the two inputs of a pair; *suggestions* are what
+    else a text may be. *off*: it says nothing beside what else is chosen. *note* is what follows from its value.
     """
 
     key: str
@@ -108,6 +96,7 @@ class Field:
     words: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     choices: Sequence[str] = ()
+    cards: Sequence[Choice] = ()
     suggestions: Sequence[str] = ()
     chosen: Sequence[str] = ()
     axes: Sequence[AxisField] = ()
@@ -115,6 +104,9 @@ class Field:
     optional: bool = False
     fixed: bool = False
     changed: bool = False
+    off: bool = False
+    note: str = ""
+    picture: Picture | None = None
     problem: str = ""
 
     @property
@@ -122,14 +114,18 @@ class Field:
         """The id of the input that a label and the summary of problems lead to."""
         if self.kind == "axes":
             return next((axis.first_input for axis in self.axes), "model_class")
-        return {"pair": f"{self.key}-0", "stages": f"{self.key}-0-0", "choices": f"{self.key}-0"}.get(
-            self.kind, self.key
-        )
+        first = {"pair": "-0", "stages": "-0-0", "choices": "-0", "cards": "-0"}
+        return self.key + first.get(self.kind, "")
+
+    @property
+    def wrong(self) -> int:
+        """How much is to be fixed in it."""
+        return bool(self.problem) + sum(bool(axis.problem) for axis in self.axes)
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A part of the form: the keys that are always shown, and those behind "More"."""
+    """A part of the form: the keys that are always shown, and those behind "More"; *hidden*: why some are not."""
 
     key: str
     title: str
@@ -140,52 +136,103 @@ class Group:
     @property
     def open(self) -> bool:
         """Whether "More" is open: something in it is to be fixed, or is not as it was."""
-        return any(field.problem or field.changed or any(axis.problem for axis in field.axes) for field in self.more)
+        return any(item.wrong or (item.changed and not item.off) for item in self.more)
+
+    @property
+    def wrong(self) -> int:
+        """How much is to be fixed in it."""
+        return sum(item.wrong for item in (*self.fields, *self.more))
+
+    @property
+    def hidden(self) -> str:
+        """The keys that are not shown because they belong to another model, in a sentence; empty: none."""
+        titles = [
+            item.title
+            for item in (*self.fields, *self.more)
+            if item.off and not item.wrong and item.key in OF_SOME_NETWORKS
+        ]
+        return (
+            f"Hidden, for they belong to another model: {', '.join(titles)}. They keep their values." if titles else ""
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ToFix:
+    """A line of the summary of problems. *target* is the id of its input, *line* that of a text; where there is one."""
+
+    target: str
+    title: str
+    message: str
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class FormPage:
-    """What templates/sweeps/new.html shows. *problems* that belong to no field stand only in the summary."""
+    """What templates/sweeps/new.html shows: the form, or where *text* is not None, the same as YAML.
+
+    *problems* that belong to no field stand only in the summary. *source* says what the form was filled in from.
+    *preset* is the one whose values these are; *link* opens the form with them, and is empty where they are too many.
+    """
 
     groups: Sequence[Group]
-    problems: Sequence[tuple[str, str, str]] = ()
-    presets: Mapping[str, Any] = field(default_factory=lambda: PRESETS)
-    copied_from: str = ""
+    problems: Sequence[ToFix]
+    config: SweepConfig
+    forecast: Forecast | None = None
+    text: str | None = None
+    preset: str = ""
+    link: str = ""
+    source: str = ""
+    presets: Mapping[str, Preset] = field(default_factory=lambda: PRESETS)
 
     @property
-    def preset_stages(self) -> dict[str, list[list[int]]]:
-        """The presets that change the stages alone: the page fills them in by itself."""
-        return {name: values["opt_stages"] for name, (_, _, values) in self.presets.items() if len(values) == 1}
+    def fields(self) -> dict[str, Field]:
+        """All fields by their keys."""
+        return {item.key: item for group in self.groups for item in (*group.fields, *group.more)}
+
+    @property
+    def choice_titles(self) -> dict[str, str]:
+        """What the chosen algorithm, pruner and so on are called."""
+        described = {key: extra_of(info)["choices"] for key, info in SweepConfig.model_fields.items()}
+        return {key: choices[getattr(self.config, key)][0] for key, choices in described.items() if choices}
 
 
 def page(
-    typed: MultiDict[str, str],
+    typed: Typed,
     problems: Iterable[Problem] = (),
-    copied_from: str = "",
+    config: SweepConfig | None = None,
     datasets: Sequence[str] = (),
     own: Mapping[str, Axis] | None = None,
     classes: Sequence[str] = (),
+    **rest: Any,
 ) -> FormPage:
     """The form with what was *typed* in it, every problem at its field, and the names of the *datasets* there are.
 
     Args:
-        classes: those of uploaded files.
+        config: what is typed, with defaults in place of what is wrong.
         own: the axes of the class that is typed, where they are known.
+        classes: those of uploaded files.
+        rest: of the page.
     """
+    config = config or SweepConfig()
     wrong: dict[str, str] = {}
     shown_axes = {f"{axes.KEY}.{name}" for name in axes.names(typed)}
     for problem in problems:
         key = problem.key if problem.key in shown_axes else problem.key.split(".")[0]
         wrong.setdefault(key, in_titles(problem.message))
-    suggested = {"dataset": datasets, "model_class": classes}
+    context = _Context(
+        typed,
+        typed_from({}),
+        wrong,
+        {"dataset": datasets, "model_class": classes},
+        config.idle,
+        _notes(config, wrong),
+        {key: drawn for key, drawn in pictures(config).items() if key not in wrong},
+    )
     by_group: dict[str, list[Field]] = {group: [] for group in GROUPS}
-    untouched = typed_from({})
     for key, info in SweepConfig.model_fields.items():
-        by_group[_extra(info)["group"]].append(
-            _field(key, info, typed, untouched, wrong.get(key, ""), suggested.get(key, ()))
-        )
+        by_group[extra_of(info)["group"]].append(_field(key, info, context))
     by_group["model"] = [
-        replace(item, axes=axes.fields(typed, wrong, own or {})) if item.kind == "axes" else item
+        replace(item, axes=axes.fields(typed, wrong, own or {}, context.pictures)) if item.kind == "axes" else item
         for item in by_group["model"]
     ]
     groups = [
@@ -202,130 +249,26 @@ def page(
     places = {key: (item.first_input, item.title) for key, item in fields.items()}
     places |= {f"{axes.KEY}.{axis.name}": (axis.first_input, axis.name) for axis in fields[axes.KEY].axes}
     order = [key for key in places if key in wrong] + [key for key in wrong if key not in places]
-    summary = [(*places.get(key, ("", key)), wrong[key]) for key in order]
-    return FormPage(groups, summary, copied_from=copied_from)
+    summary = [ToFix(*places.get(key, ("", key)), wrong[key]) for key in order]
+    return FormPage(groups, summary, config, **rest)
 
 
-def typed_from(values: Mapping[str, Any]) -> MultiDict[str, str]:
-    """What a form shows when it starts from *values*; missing keys have their defaults."""
-    typed: MultiDict[str, str] = MultiDict()
-    for key, info in SweepConfig.model_fields.items():
-        value = values.get(key, info.get_default(call_default_factory=True))  # type: ignore[call-arg, unused-ignore]
-        kind = _kind(key, info)
-        if kind == "switch":
-            if value:
-                typed[key] = "true"
-        elif kind == "choices":
-            typed.setlist(key, [str(item) for item in value])
-        elif kind == "pair":
-            shown = sorted(value) if value and PAIRS[key] == ("from", "to") else value
-            for place in (0, 1):
-                typed[f"{key}.{place}"] = show(shown[place]) if value else ""
-        elif kind == "stages":
-            for row, stage in enumerate(value):
-                typed[f"{key}.{row}.0"], typed[f"{key}.{row}.1"] = show(stage[0]), show(stage[1])
-        elif kind == "axes":
-            axes.put(typed, value)
-        elif isinstance(value, list):
-            typed[key] = ", ".join(show(item) for item in value)
-        elif key.endswith("_hosts"):
-            typed[key] = ", ".join(str(value).split(","))
-        else:
-            typed[key] = "" if value is None else show(value)
-    return typed
+def text_page(text: str, problems: Iterable[Problem], config: SweepConfig, **rest: Any) -> FormPage:
+    """The YAML *text*, every problem with its line."""
+    found = document.lines(text)
+    summary = []
+    for problem in problems:
+        line = found.get(problem.key) or found.get(problem.key.partition(".")[0], 0)
+        title = "The text" if problem.key == document.TEXT else problem.key
+        summary.append(ToFix("yaml-text", title, problem.message, line))
+    return FormPage([], sorted(summary, key=lambda item: item.line), config, text=text, **rest)
 
 
-def read(typed: MultiDict[str, str]) -> dict[str, Any]:
-    """The values for `engine.config.parse`: text as typed; empty optional fields left out."""
-    values: dict[str, Any] = {}
-    for key, info in SweepConfig.model_fields.items():
-        kind = _kind(key, info)
-        text = _text(typed, key)
-        if kind == "switch":
-            values[key] = key in typed
-        elif kind == "choices":
-            values[key] = typed.getlist(key)
-        elif kind == "pair":
-            parts = [_number(_text(typed, f"{key}.{place}")) for place in (0, 1)]
-            if any(parts) or not _optional(info):
-                values[key] = parts
-        elif kind == "stages":
-            values[key] = [[_number(text) for text in row] for row in _rows(key, typed) if any(row)]
-        elif kind == "axes":
-            values[key] = axes.read(typed, lambda name: _number(_text(typed, name)))
-        elif key == "tags":
-            values[key] = text.split(",")
-        elif key == "rnn_state_dim" and "," in text:
-            values[key] = [part.strip() for part in text.split(",") if part.strip()]
-        elif text or not _optional(info):
-            values[key] = _number(text) if kind == "number" else text
-    return values
-
-
-def goes_with_class(typed: MultiDict[str, str]) -> list[Problem]:
+def goes_with_class(typed: Typed) -> list[Problem]:
     """What else must be chosen for a class of the user's own."""
     if typed.get("nn_model") == "Custom":
         return []
     return [Problem("nn_model", "a class of your own goes with the model Custom; choose it")]
-
-
-def show(value: Any) -> str:
-    """A default as a person would type it: 1e-8, not 1e-08."""
-    return re.sub(r"e([+-])0+", r"e\1", str(value))
-
-
-def _field(
-    key: str,
-    info: FieldInfo,
-    typed: MultiDict[str, str],
-    untouched: MultiDict[str, str],
-    problem: str,
-    suggestions: Sequence[str],
-) -> Field:
-    kind = _kind(key, info)
-    rows = [*_rows(key, typed), *([["", ""]] * SPARE_ROWS)] if kind == "stages" else []
-    return Field(
-        key=key,
-        kind=kind,
-        title=info.title or key,
-        help=info.description or "",
-        unit=_extra(info)["unit"],
-        text=typed.get(key, ""),
-        on=key in typed,
-        parts=[typed.get(f"{key}.{place}", "") for place in (0, 1)],
-        words=PAIRS.get(key, ()),
-        rows=rows,
-        choices=_choices(info),
-        suggestions=suggestions,
-        chosen=typed.getlist(key),
-        decimal=float in _types(info.annotation),
-        optional=_optional(info),
-        fixed=key in FIXED,
-        changed=_of_key(key, typed) != _of_key(key, untouched),
-        problem=problem,
-    )
-
-
-def _of_key(key: str, typed: MultiDict[str, str]) -> dict[str, list[str]]:
-    """All that was typed for a key."""
-    return {name: typed.getlist(name) for name in typed if name == key or name.startswith(f"{key}.")}
-
-
-def _rows(key: str, typed: MultiDict[str, str]) -> list[list[str]]:
-    """The stages as typed, in the order of their numbers, whatever numbers were used."""
-    pattern = re.compile(rf"{key}\.(\d{{1,4}})\.[01]")
-    numbers = sorted({int(found[1]) for name in typed if (found := pattern.fullmatch(name))})
-    return [[_text(typed, f"{key}.{number}.{place}") for place in (0, 1)] for number in numbers]
-
-
-def _text(typed: MultiDict[str, str], name: str) -> str:
-    """What was typed; no keyboard types a NUL, and no file name or database field may hold one."""
-    return typed.get(name, "").replace("\0", "").strip()
-
-
-def _number(text: str) -> str:
-    """A number without the commas that part its thousands."""
-    return text.replace(",", "") if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", text) else text
 
 
 def in_titles(message: str) -> str:
@@ -333,44 +276,67 @@ def in_titles(message: str) -> str:
     return KEYS.sub(lambda found: f"“{SweepConfig.model_fields[found[0]].title}”", message)
 
 
-def _kind(key: str, info: FieldInfo) -> str:
-    types = _types(info.annotation)
-    if key in PAIRS:
-        return "pair"
-    if key == axes.KEY:
-        return "axes"
-    if info.annotation == list[list[int]]:
-        return "stages"
-    if info.annotation is bool:
-        return "switch"
-    if get_origin(info.annotation) is Literal:
-        return "select"
-    if _choices(info):
-        return "choices"
-    return "number" if types & {int, float} and list not in types else "text"
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What the fields of a page are made from."""
+
+    typed: Typed
+    untouched: Typed
+    wrong: Mapping[str, str]
+    suggestions: Mapping[str, Sequence[str]]
+    idle: frozenset[str]
+    notes: Mapping[str, str]
+    pictures: Mapping[str, Picture]
 
 
-def _types(annotation: Any) -> set[Any]:
-    """The plain types that an annotation is made of: {int, NoneType} for int | None."""
-    if isinstance(annotation, UnionType):
-        return {kind for part in get_args(annotation) for kind in _types(part)}
-    origin = get_origin(annotation)
-    if origin is list:
-        return {list, *(kind for part in get_args(annotation) for kind in _types(part))}
-    return {annotation} if isinstance(annotation, type) else set()
+def _field(key: str, info: FieldInfo, context: _Context) -> Field:
+    kind, typed = kind_of(key), context.typed
+    return Field(
+        key=key,
+        kind=kind,
+        title=info.title or key,
+        help=info.description or "",
+        unit=extra_of(info)["unit"],
+        text=typed.get(key, ""),
+        on=key in typed,
+        parts=[typed.get(f"{key}.{place}", "") for place in (0, 1)],
+        words=PAIRS.get(key, ()),
+        rows=[*rows(key, typed), *([["", ""]] * SPARE_ROWS)] if kind == "stages" else [],
+        choices=choices_of(info),
+        cards=_cards(info, typed.get(key, "")) if kind == "cards" else (),
+        suggestions=context.suggestions.get(key, ()),
+        chosen=typed.getlist(key),
+        decimal=float in types_of(info),
+        optional=is_optional(info),
+        fixed=key in FIXED,
+        changed=of_key(key, typed) != of_key(key, context.untouched),
+        off=key in context.idle,
+        note=context.notes.get(key, ""),
+        picture=context.pictures.get(key),
+        problem=context.wrong.get(key, ""),
+    )
 
 
-def _choices(info: FieldInfo) -> list[str]:
-    annotation = info.annotation
-    if get_origin(annotation) is list:
-        annotation = get_args(annotation)[0]
-    return [str(choice) for choice in get_args(annotation)] if get_origin(annotation) is Literal else []
+def _cards(info: FieldInfo, text: str) -> list[Choice]:
+    """The choices, and what was typed where it is none of them, so that it is seen."""
+    described = [Choice(value, *words) for value, words in extra_of(info)["choices"].items()]
+    return described if not text or text in choices_of(info) else [*described, Choice(text, text, "")]
 
 
-def _optional(info: FieldInfo) -> bool:
-    return NoneType in _types(info.annotation)
+def _notes(config: SweepConfig, wrong: Mapping[str, str]) -> dict[str, str]:
+    """What follows from the values of some keys, in words."""
+    notes = {}
+    trials, points = config.total_trials, config.grid_points if config.hyperparam_opt == "grid" else 0
+    if points and not wrong.keys() & {"grid_levels", *pictures(config)}:
+        if points < trials:
+            rest = f"fewer than the {number(trials)} trials: a stage ends when all are tried"
+        else:
+            rest = f"{_trials(trials)} will try {number(trials)} of them"
+        notes["hyperparam_opt"] = f"The grid has {amount(points)} points; {rest}."
+    if "opt_stages" not in wrong:
+        notes["opt_stages"] = f"{_trials(trials)}, {number(config.total_steps)} steps"
+    return notes
 
 
-def _extra(info: FieldInfo) -> dict[str, str]:
-    extra = info.json_schema_extra
-    return {key: str(value) for key, value in extra.items()} if isinstance(extra, dict) else {}
+def _trials(trials: int) -> str:
+    return f"{number(trials)} trial{'' if trials == 1 else 's'}"

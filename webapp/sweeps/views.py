@@ -1,23 +1,30 @@
-"""The home page; a new sweep."""
+"""The home page; a new sweep, as a form and as YAML."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from flask import Blueprint, g, redirect, render_template, request, url_for
+from flask import Blueprint, g, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.datastructures import MultiDict
 
+from engine.config import SweepConfig
 from engine.errors import ConfigError, Problem
 from engine.models.inspection import Axes
 from webapp.extensions import settings, store
 from webapp.services import classes, datasets, sweeps
 from webapp.services.accounts import must_edit
+from webapp.services.forecast import forecast
 from webapp.services.home import HomePage, overview
-from webapp.sweeps import axes, form
+from webapp.services.plain import plain
+from webapp.sweeps import axes, document, form, live, presets, typed
+from webapp.sweeps.axes import Typed
 
 blueprint = Blueprint("sweeps", __name__)
+
+LONGEST_LINK = 3900
+"""Characters of an address: gunicorn takes 4,094 with the request's other words."""
 
 
 @blueprint.get("/")
@@ -35,50 +42,139 @@ def example() -> ResponseReturnValue:
 
 @blueprint.get("/sweeps/new")
 def new() -> ResponseReturnValue:
-    """The form, with the defaults, the configuration of the sweep `?from=`, a preset's stages, a data set, a class."""
+    """The form: the defaults, and over them what the address asks for."""
     must_edit(g.viewer)
-    source = request.args.get("from", "")
-    values = sweeps.config_of(store(), g.viewer, source) if source else sweeps.defaults()
-    if preset := form.PRESETS.get(request.args.get("preset", "")):
-        values = {**values, **preset[2]}
+    if text := request.args.get("config", ""):
+        return _filled_from(text)
+    values, source = _start(request.args)
+    values |= presets.values_of(request.args.get("preset", ""), sweeps.defaults())
     if dataset := request.args.get("dataset", ""):
         values |= datasets.values_for(store(), dataset)
     if model := request.args.get("model", ""):
         values |= {"nn_model": "Custom", "model_class": model}
-    page = _page(form.typed_from(values), copied_from=source)
-    return render_template("sweeps/new.html", page=page)
+    return _filled(values, source=source)
 
 
 @blueprint.post("/sweeps/new")
 def create() -> ResponseReturnValue:
     """Queue the sweep, or show the form again with everything that is to be fixed."""
     try:
-        sweep_id = sweeps.create(store(), settings(), g.viewer, form.read(request.form), datetime.now(UTC))
+        sweep_id = sweeps.create(store(), settings(), g.viewer, _values(request.form), datetime.now(UTC))
     except ConfigError as error:
         own = classes.known(request.form.get("model_class", "").strip())
-        page = _page(request.form, error.problems, own=own)
-        return render_template("sweeps/new.html", page=page), 400
+        return _answer(_page(request.form, error.problems, own), 400)
     return redirect(url_for("monitor.live", sweep_id=sweep_id), 303)
+
+
+@blueprint.post("/sweeps/new/form")
+def fill() -> ResponseReturnValue:
+    """The form: filled in from the YAML that was sent, or as it was sent, with the preset that was chosen over it."""
+    must_edit(g.viewer)
+    if document.TEXT in request.form:
+        return _filled_from(request.form[document.TEXT])
+    chosen = presets.values_of(request.form.get("preset", ""), sweeps.defaults())
+    return _answer(_page(typed.with_values(request.form, chosen)))
+
+
+@blueprint.post("/sweeps/new/yaml")
+def as_text() -> ResponseReturnValue:
+    """The form as YAML; YAML that was sent as it is."""
+    must_edit(g.viewer)
+    text = request.form.get(document.TEXT)
+    return _answer(_text_page(document.write(document.values_of(request.form)) if text is None else text))
 
 
 @blueprint.post("/sweeps/new/axes")
 def read_axes() -> ResponseReturnValue:
     """The form as it was sent, with the axes of the class that is named in it, or with what is wrong with it."""
     must_edit(g.viewer)
-    typed: MultiDict[str, str] = request.form
+    shown: Typed = request.form
     own: Axes = {}
-    problems = form.goes_with_class(typed)
+    problems = form.goes_with_class(shown)
     try:
-        own = classes.axes(store(), settings(), typed.get("model_class", ""))
-        typed = axes.with_own(typed, own)
+        own = classes.axes(store(), settings(), shown.get("model_class", ""))
+        shown = axes.with_own(shown, own)
     except ConfigError as error:
         problems += error.problems
-    page = _page(typed, problems, own=own)
-    return render_template("sweeps/new.html", page=page), 400 if problems else 200
+    return _answer(_page(shown, problems or None, own), 400 if problems else 200)
+
+
+@blueprint.post("/sweeps/new/check")
+def check() -> ResponseReturnValue:
+    """What is wrong with what is typed so far, and what it would run, as JSON."""
+    must_edit(g.viewer)
+    return jsonify(live.answer(_page(request.form)))
+
+
+def _start(query: Mapping[str, str]) -> tuple[dict[str, Any], str]:
+    """What the form begins with, and where that is from."""
+    if sweep_id := query.get("from", ""):
+        return sweeps.config_of(store(), g.viewer, sweep_id), url_for("monitor.live", sweep_id=sweep_id)
+    if run_id := query.get("run", ""):
+        return sweeps.config_of_run(store(), run_id), url_for("history.run", run_id=run_id)
+    return sweeps.defaults(), ""
+
+
+def _values(sent: Typed) -> dict[str, Any]:
+    """The values that were sent, as YAML or in the fields of the form. Raises ConfigError."""
+    return document.read(sent[document.TEXT]) if document.TEXT in sent else typed.read(sent)
+
+
+def _filled(values: Mapping[str, Any], **rest: Any) -> ResponseReturnValue:
+    """The form with these values; where it cannot hold one of them, all as YAML."""
+    try:
+        return _answer(_page(document.typed_of(values), **rest))
+    except ConfigError:
+        return _answer(_text_page(document.write(plain(values)), **rest), 400)
+
+
+def _filled_from(text: str) -> ResponseReturnValue:
+    """The form with the values of a YAML text; where it cannot be, the text, with what is wrong."""
+    try:
+        shown = document.typed_of(document.read(text))
+    except ConfigError:
+        return _answer(_text_page(text), 400)
+    return _answer(_page(shown))
 
 
 def _page(
-    typed: MultiDict[str, str], problems: Iterable[Problem] = (), copied_from: str = "", own: Axes | None = None
+    sent: Typed, problems: Sequence[Problem] | None = None, own: Axes | None = None, **rest: Any
 ) -> form.FormPage:
-    """The form, with the data sets and classes that there are."""
-    return form.page(typed, problems, copied_from, datasets.names(store()), own, classes.names(store()))
+    """The form or text that was sent, with its *problems*; where they are None, with what `sweeps.examined` finds."""
+    if document.TEXT in sent:
+        return _text_page(sent[document.TEXT], problems, **rest)
+    config, found = sweeps.examined(store(), typed.read(sent))
+    own = own or classes.known(config.model_class)
+    names = {"datasets": datasets.names(store()), "classes": classes.names(store())}
+    link = _link(document.values_of(sent))
+    return form.page(
+        sent, found if problems is None else problems, config, own=own, link=link, **names, **_outlook(config), **rest
+    )
+
+
+def _text_page(text: str, problems: Sequence[Problem] | None = None, **rest: Any) -> form.FormPage:
+    """The YAML text with its *problems*, as `_page`."""
+    try:
+        values = document.read(text)
+    except ConfigError as error:
+        return form.text_page(text, error.problems, SweepConfig(), **rest)
+    config, found = sweeps.examined(store(), values)
+    rest |= {"link": _link(values), **_outlook(config)}
+    return form.text_page(text, found if problems is None else problems, config, **rest)
+
+
+def _outlook(config: SweepConfig) -> dict[str, Any]:
+    return {
+        "forecast": forecast(store(), settings().machine_name, config),
+        "preset": presets.chosen(config, sweeps.defaults()),
+    }
+
+
+def _link(values: Mapping[str, Any]) -> str:
+    """The address of the form with these values; empty where it would be too long."""
+    address = url_for("sweeps.new", config=document.line(values))
+    return address if len(address) <= LONGEST_LINK else ""
+
+
+def _answer(page: form.FormPage, status: int = 200) -> ResponseReturnValue:
+    return render_template("sweeps/new.html", page=page), status

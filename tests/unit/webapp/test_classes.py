@@ -19,7 +19,7 @@ from engine.store import Store
 from tests.unit.webapp.conftest import token
 from tests.unit.webapp.test_sweeps import typed
 from webapp.services import classes
-from webapp.sweeps import form
+from webapp.sweeps.typed import read, typed_from
 
 REFERENCE = "package.module:Model"
 OWN: Axes = {"width": Int(2, 8), "rate": Float(0.01, 1.0, log=True), "kind": Categorical(("a", "b", "<c>"))}
@@ -75,7 +75,8 @@ def test_reading_the_axes_shows_them_and_keeps_what_was_typed(ada: FlaskClient) 
     assert page.count('name="model_space.kind.choices"') == 3
     assert "&lt;c&gt;" in page
     assert "<c>" not in page
-    assert re.search(r'<details class="more" open>(?:(?!</details>).)*id="model_class"', page, re.DOTALL)
+    assert re.search(r'data-field="model_class">', page), "the field of the class is hidden"
+    assert re.search(r'data-field="hidden_layers" data-off>', page)
 
 
 def test_reading_them_again_keeps_a_narrower_part(ada: FlaskClient) -> None:
@@ -108,7 +109,7 @@ def test_the_model_that_a_class_goes_with_is_asked_for_at_once(ada: FlaskClient)
 
 def start(client: FlaskClient, space: dict[str, Any] | None = None, **changes: Any) -> TestResponse:
     """Press the button with the axes of *space* in the form."""
-    values = form.typed_from({"nn_model": "Custom", "model_class": REFERENCE, "model_space": space or {}, **changes})
+    values = typed_from({"nn_model": "Custom", "model_class": REFERENCE, "model_space": space or {}, **changes})
     values["csrf_token"] = token(client, "/sweeps/new")
     return client.post("/sweeps/new", data=values)
 
@@ -158,7 +159,7 @@ def test_bounds_outside_the_class_s_own_are_refused_at_their_field(ada: FlaskCli
     ],
 )
 def test_what_is_no_bound_is_refused_at_its_axis(ada: FlaskClient, name: str, text: str, message: str) -> None:
-    values = form.typed_from({"nn_model": "Custom", "model_class": REFERENCE, "model_space": SPACE})
+    values = typed_from({"nn_model": "Custom", "model_class": REFERENCE, "model_space": SPACE})
     values["csrf_token"] = token(ada, "/sweeps/new")
     values[f"model_space.{name}"] = text
     page = ada.post("/sweeps/new", data=values).get_data(as_text=True)
@@ -167,7 +168,7 @@ def test_what_is_no_bound_is_refused_at_its_axis(ada: FlaskClient, name: str, te
 
 
 def test_no_choice_at_all_is_refused_and_the_choices_stay(ada: FlaskClient) -> None:
-    values = form.typed_from({"nn_model": "Custom", "model_class": REFERENCE, "model_space": SPACE})
+    values = typed_from({"nn_model": "Custom", "model_class": REFERENCE, "model_space": SPACE})
     values["csrf_token"] = token(ada, "/sweeps/new")
     values.setlist("model_space.kind.choices", [])
     page = ada.post("/sweeps/new", data=values).get_data(as_text=True)
@@ -198,4 +199,4 @@ def test_only_those_who_may_edit_read_a_class(login: Callable[[str, str], FlaskC
 
 def test_the_form_survives_axes_and_back() -> None:
     values = {"nn_model": "Custom", "model_class": REFERENCE, "model_space": SPACE}
-    assert parse(form.read(form.typed_from(values))).model_space == SPACE
+    assert parse(read(typed_from(values))).model_space == SPACE

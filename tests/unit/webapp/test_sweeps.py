@@ -22,13 +22,15 @@ from engine.store.trials import to_document
 from tests.unit.webapp.conftest import token
 from webapp.services import accounts, monitor, sweeps
 from webapp.sweeps import form
+from webapp.sweeps.presets import PRESETS
+from webapp.sweeps.typed import read, typed_from
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def typed(client: FlaskClient, **changes: Any) -> MultiDict[str, str]:
     """The form as a browser would send it untouched, with *changes*."""
-    values = form.typed_from({})
+    values = typed_from({})
     values["csrf_token"] = token(client, "/sweeps/new")
     for key, value in changes.items():
         values.setlist(key.replace("__", "."), value if isinstance(value, list) else [value])
@@ -36,11 +38,11 @@ def typed(client: FlaskClient, **changes: Any) -> MultiDict[str, str]:
 
 
 def test_the_untouched_form_is_the_default_configuration() -> None:
-    assert parse(form.read(form.typed_from({}))) == parse({"learning_rate": [0.0001, 0.001]})
+    assert parse(read(typed_from({}))) == parse({"learning_rate": [0.0001, 0.001]})
 
 
 def test_the_form_has_every_key_once_in_its_group() -> None:
-    page = form.page(form.typed_from({}))
+    page = form.page(typed_from({}))
     keys = [item.key for group in page.groups for item in (*group.fields, *group.more)]
     assert sorted(keys) == sorted(SweepConfig.model_fields)
     assert [group.key for group in page.groups] == list(GROUPS)
@@ -49,7 +51,7 @@ def test_the_form_has_every_key_once_in_its_group() -> None:
 def test_every_default_survives_the_form_and_back() -> None:
     given = parse({"nodes_per_layer": [3, 8], "opt_stages": LARGE_STAGES, "tags": ["a", "b"], "log_scale": True})
     values = given.model_dump(mode="json")
-    assert parse(form.read(form.typed_from(values))).model_dump() == {
+    assert parse(read(typed_from(values))).model_dump() == {
         **given.model_dump(),
         "learning_rate": [0.0001, 0.001],
     }
@@ -247,33 +249,33 @@ def test_the_rows_of_old_trials_come_when_asked_for(
 
 
 def test_thousands_may_be_parted_by_commas() -> None:
-    typed = form.typed_from({})
+    typed = typed_from({})
     typed["data_instances"], typed["batch_size.1"], typed["opt_stages.0.0"] = "12,000", "2,000", "1,000"
-    config = parse(form.read(typed))
+    config = parse(read(typed))
     assert (config.data_instances, config.batch_size[1], config.opt_stages[0][0]) == (12_000, 2000, 1000)
     typed["data_instances"] = "1,00"
     with pytest.raises(ConfigError, match="data_instances"):
-        parse(form.read(typed))
+        parse(read(typed))
 
 
 def test_more_is_open_where_something_in_it_is_not_as_it_was() -> None:
     def opened(**values: Any) -> set[str]:
-        return {group.key for group in form.page(form.typed_from(values)).groups if group.open}
+        return {group.key for group in form.page(typed_from(values)).groups if group.open}
 
     assert opened() == set()
     assert opened(max_attempts=5) == {"stages"}
     assert opened(add_noise=True) == {"data"}
 
 
-@pytest.mark.parametrize("name", form.PRESETS)
+@pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_a_configuration_that_can_be_started(name: str, ada: FlaskClient, store: Store) -> None:
     assert ada.get(f"/sweeps/new?preset={name}").status_code == 200
-    values = form.typed_from({**sweeps.defaults(), **form.PRESETS[name][2]})
+    values = typed_from({**sweeps.defaults(), **PRESETS[name].values})
     values["csrf_token"] = token(ada, "/sweeps/new")
     answer = ada.post("/sweeps/new", data=values)
     assert answer.status_code == 303
     config = store.sweeps.get(answer.headers["Location"].rpartition("/")[2])["config"]
-    assert config["opt_stages"] == form.PRESETS[name][2]["opt_stages"]
+    assert config["opt_stages"] == PRESETS[name].values["opt_stages"]
 
 
 def test_a_message_calls_the_fields_what_the_form_calls_them(ada: FlaskClient) -> None:
