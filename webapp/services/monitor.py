@@ -60,14 +60,17 @@ def snapshot(store: Store, sweep_id: str, now: datetime) -> Document:
     return {
         **_frame(seq, sweep),
         "trials": [row(trial) for trial in trials],
-        "older": list(
-            zip(whole(older.number), whole(older.stage), older.state.texts(), exact(older.loss), strict=True)
-        ),
+        "older": _heads(older),
         "curves": {str(number): plain(points) for number, points in curves.items()},
         "resources": _resources(store, sweep),
         "log": _log(store, sweep_id),
         "queue": queue.why(store, sweep, now),
     }
+
+
+def _heads(trials: TrialColumns) -> list[list[Any]]:
+    columns = whole(trials.number), whole(trials.stage), trials.state.texts(), exact(trials.loss)
+    return [list(head) for head in zip(*columns, strict=True)]
 
 
 def trial_snapshot(store: Store, sweep_id: str, number: int) -> Document:
