@@ -3,14 +3,13 @@
 # make bench  this engine beside its peers, in one run, printed as ratios (about ten minutes)
 # make bench-large  the large schedule of the 2017 program, and the time to its error (about 15 minutes)
 # make bench-analysis  the time and size of what the charts of a sweep of 10,000 trials are sent (about three minutes)
+# make bench-web  200 browsers on one sweep, and the page of 10,000 trials beside optuna-dashboard's (about five minutes)
 # make check  everything that is not a test: style, types, import contracts, templates, known vulnerabilities
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-
-# make bench-web  200 browsers on one sweep, and the page of 10,000 trials beside optuna-dashboard's (about five minutes)
 
 .PHONY: run test bench bench-large bench-analysis bench-web check browser clean
 .DEFAULT_GOAL := run
