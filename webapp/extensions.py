@@ -6,6 +6,7 @@ from typing import cast
 
 from flask import current_app
 from flask_bootstrap import Bootstrap5
+from flask_compress import Compress
 from flask_login import LoginManager
 from flask_socketio import SocketIO
 from flask_wtf.csrf import CSRFProtect
@@ -17,6 +18,7 @@ socketio = SocketIO()
 login_manager = LoginManager()
 csrf = CSRFProtect()
 bootstrap = Bootstrap5()
+compress = Compress()
 
 STORE = "nhop.store"
 SETTINGS = "nhop.settings"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 
 from flask import Flask, Response, request
@@ -15,7 +16,7 @@ from webapp import errors, health
 from webapp.auth.views import blueprint as auth
 from webapp.classes.views import blueprint as classes
 from webapp.datasets.views import blueprint as datasets
-from webapp.extensions import SETTINGS, STORE, bootstrap, csrf, login_manager, socketio
+from webapp.extensions import SETTINGS, STORE, bootstrap, compress, csrf, login_manager, socketio
 from webapp.filters import register as register_filters
 from webapp.history.views import blueprint as history
 from webapp.models.views import blueprint as models
@@ -33,6 +34,12 @@ POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
+
+FILES = ("static", "bootstrap.static")
+COMPRESSED = {*FILES, *(f"monitor.{name}" for name in ("live", "trial", "some_trials", "order", "analyse"))}
+"""Endpoints whose answers are sent compressed: files, and large ones. None repeats what its address asks for beside a
+token: where one does, the length of the compressed page would tell the token bit by bit (BREACH).
+"""
 
 
 def create_app(settings: Settings, store: Store, async_mode: str = "threading", relay: bool = True) -> Flask:
@@ -53,11 +60,14 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
         WTF_CSRF_TIME_LIMIT=None,
         BOOTSTRAP_SERVE_LOCAL=True,
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
+        COMPRESS_REGISTER=False,  # _headers says what is compressed
+        COMPRESS_ALGORITHM=["br", "gzip"],
     )
     app.extensions[STORE] = store
     app.extensions[SETTINGS] = settings
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     bootstrap.init_app(app)
+    compress.init_app(app)
     login_manager.init_app(app, add_context_processor=False)  # pages have `viewer`, which asks the store only once
     socketio.init_app(app, async_mode=async_mode, serve_client=False, manage_session=False, transports=["websocket"])
     for blueprint in (
@@ -95,12 +105,19 @@ def secret_key(data_dir: Path) -> bytes:
 
 
 def _headers(response: Response) -> Response:
-    """The headers that keep a browser from doing more than these pages need."""
+    """The headers that keep a browser from doing more than these pages need, and the compression of large answers."""
     response.headers.setdefault("Content-Security-Policy", POLICY)  # a downloaded report has one of its own
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["X-Frame-Options"] = "DENY"
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    if request.endpoint not in ("static", "bootstrap.static"):
+    if request.endpoint not in FILES:
         response.headers["Cache-Control"] = "no-store"
-    return response
+    return _compressed(response) if request.endpoint in COMPRESSED else response
+
+
+def _compressed(response: Response) -> Response:
+    if response.status_code == HTTPStatus.OK:
+        response.direct_passthrough = False
+        response.make_sequence()  # Flask-Compress never closes a file that it reads piece by piece
+    return compress.after_request(response)
