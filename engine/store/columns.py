@@ -16,12 +16,13 @@ from itertools import count
 from typing import Any
 
 import numpy as np
+from bson.errors import InvalidDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from engine.columns import MOMENTS, PLAIN, TrialColumns, join, pack, unpack
 from engine.domain import ENDED, TrialState
-from engine.errors import LeaseLost
+from engine.errors import LeaseLost, StoreError
 from engine.store.calls import answered
 from engine.store.trials import PAGE, above, between, first_above
 
@@ -75,6 +76,7 @@ class Columns:
 
         Raises:
             LeaseLost: a newer optimizer has written it.
+            StoreError: it is too large, say.
         """
         trials = self._of_block(sweep_id, block)
         if not _is_whole(trials):
@@ -87,6 +89,7 @@ class Columns:
 
         Raises:
             LeaseLost: a newer optimizer has written one of them.
+            StoreError: one is too large, say; those after it are not written.
         """
         with answered():
             written = self._collection.find({"sweep_id": sweep_id}, {"block": 1, "number": 1})
@@ -106,6 +109,8 @@ class Columns:
                 self._collection.replace_one({"_id": document["_id"], "fence": {"$lte": fence}}, document, upsert=True)
         except DuplicateKeyError:
             raise LeaseLost(f"the columns of sweep {sweep_id} were written by a newer optimizer") from None
+        except InvalidDocument as error:
+            raise StoreError(f"the columns of trials {block * BLOCK + 1} and after cannot be stored: {error}") from None
 
     def _read(self, sweep_id: str, ended: bool) -> TrialColumns:
         """All blocks, and in place of those that are missing the trials; blocks are made of these where they can be."""
@@ -140,9 +145,9 @@ class Columns:
         return between(self._trials, sweep_id, block * BLOCK, (block + 1) * BLOCK, FIELDS)
 
     def _add(self, sweep_id: str, block: int, trials: Sequence[Document]) -> None:
-        """Write a block that is missing; where it is there by now, its writer knows better."""
+        """Write a block that is missing, if that is possible; where it is there by now, its writer knows better."""
         fence = max(int(trial.get("fence") or 0) for trial in trials)
-        with suppress(DuplicateKeyError), answered():
+        with suppress(DuplicateKeyError, InvalidDocument, StoreError), answered():
             self._collection.insert_one(_document(sweep_id, block, fence, trials))
 
     def _keep(self, sweep_id: str, known: _Known) -> None:
