@@ -32,7 +32,7 @@ def test_files_are_compressed_for_those_who_can_read_it(
     assert unpack(sent.data) == plain.data
     assert 2 * len(sent.data) < len(plain.data)
     kept = {"Accept-Encoding": encoding, "If-None-Match": sent.headers["ETag"]}
-    assert visitor.get(LIBRARY, headers=kept).status_code == 304
+    assert visitor.get(LIBRARY, headers=kept, buffered=True).status_code == 304
 
 
 def test_what_charts_are_sent_is_compressed_and_kept_nowhere(ada: FlaskClient, store: Store) -> None:
