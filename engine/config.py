@@ -808,10 +808,13 @@ SAYS_SOMETHING: Mapping[tuple[str, ...], Callable[[SweepConfig], bool]] = {
     ),
     ("load_data_dir", "target_column"): lambda config: config.load_data,
     ("grid_levels",): lambda config: config.hyperparam_opt == "grid",
-    ("shrink",): lambda config: config.narrowing == "best",
-    ("quantile",): lambda config: config.narrowing == "quantile",
+    ("train_epoch", "opt_epoch"): lambda config: not config.opt_stages,
+    ("narrowing",): lambda config: len(config.stages) > 1,
+    ("shrink",): lambda config: config.narrowing == "best" and len(config.stages) > 1,
+    ("quantile",): lambda config: config.narrowing == "quantile" and len(config.stages) > 1,
     ("pruner_eta",): lambda config: config.pruner in ("asha", "hyperband"),
     ("pruner_min_steps",): lambda config: config.pruner != "none",
+    ("confirm_seeds",): lambda config: config.confirm > 0,
 }
 """The keys that belong to some values of others, and whether they do."""
 
@@ -898,6 +901,15 @@ WORDS = {
 }
 
 
+LIMITS = {
+    "greater_than": ("above", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("below", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+"""Bounds in words, and what pydantic calls them."""
+
+
 def _readable(error: ValidationError) -> list[Problem]:
     """pydantic's errors in the words of a user, one for each key and place."""
     problems: dict[str, Problem] = {}
@@ -912,6 +924,8 @@ def _readable(error: ValidationError) -> list[Problem]:
         if message is not None:
             where = f"value {int(places[1]) + 1} " if len(places) > 1 and isinstance(places[1], int) else ""
             message = f"{where}{message}{shown}"
+        elif limit := LIMITS.get(item["type"]):
+            message = f"must be {limit[0]} {item['ctx'][limit[1]]:,.12g}{shown}"
         elif item["type"] == "literal_error":
             message = f"must be {item['ctx']['expected']}{shown}"
         elif item["type"] == "nhop":

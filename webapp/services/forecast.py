@@ -123,13 +123,19 @@ def _seconds(config: SweepConfig, basis: Basis) -> float:
 
 
 def _basis(store: Store, machine: str, config: SweepConfig) -> Basis | None:
-    pasts = [_past(store, sweep) for sweep in _completed(store) if (sweep.get("lease") or {}).get("machine") == machine]
+    here = [sweep for sweep in _completed(store) if _machine(sweep) == machine]
+    pasts = [_past(store, sweep) for sweep in here]
     like = [past for past in pasts if past is not None and _alike(past.config, config)]
     if not like:
         return None
     paces = [past.per_step for past in like]
     before = statistics.median(past.before for past in like)
     return Basis(len(like), min(paces), statistics.median(paces), max(paces), before)
+
+
+def _machine(sweep: Mapping[str, Any]) -> str:
+    """Where a sweep ran, under a daemon or from the command line."""
+    return str((sweep.get("lease") or {}).get("machine")).partition(",")[0]
 
 
 def _alike(past: SweepConfig, config: SweepConfig) -> bool:

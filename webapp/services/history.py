@@ -83,6 +83,7 @@ class RunPage:
     output_cut: bool
     failure: str
     metrics: Sequence[Document]
+    is_sweep: bool
 
 
 def index(store: Store, before: str, now: datetime) -> HistoryPage:
@@ -123,7 +124,13 @@ def run(store: Store, run_id: str, now: datetime) -> RunPage:
         output_cut=len(text) > LONGEST_OUTPUT,
         failure=_failure(document.get("fail_trace")),
         metrics=_metrics(store, document["_id"]),
+        is_sweep=is_sweep(document.get("config")),
     )
+
+
+def is_sweep(config: Any) -> bool:
+    """Whether the configuration of a run, whoever recorded it, is that of a sweep."""
+    return isinstance(config, Mapping) and {"nn_model", "hyperparam_opt"} <= set(config)
 
 
 def row(document: Mapping[str, Any], now: datetime) -> RunRow:

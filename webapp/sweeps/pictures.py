@@ -55,8 +55,8 @@ def picture(axis: Axis) -> Picture:
 def _shapes(axis: Axis) -> tuple[list[Markup], str]:
     if isinstance(axis, Categorical):
         count = len(axis.choices)
-        chance = "" if count == 1 else f", 1 in {count} each"
-        return _bars(count, 1 / count), f"{', '.join(axis.choices)}{chance}"
+        names = ", ".join(axis.choices)
+        return _bars(count, 1 / count), f"{names}, 1 in {count} each" if count > 1 else f"always {names}"
     if axis.low == axis.high:
         return _bars(1, 1.0), f"always {_show(axis.low)}"
     bounds = f"{_show(axis.low)} to {_show(axis.high)}"

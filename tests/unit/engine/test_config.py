@@ -106,7 +106,9 @@ def test_every_choice_that_is_described_is_one_that_is_accepted_and_the_reverse(
         ({"hyperparam_opt": "grid"}, set(), {"grid_levels"}),
         ({"pruner": "median"}, {"pruner_eta"}, {"pruner_min_steps"}),
         ({"pruner": "asha"}, set(), {"pruner_eta", "pruner_min_steps"}),
-        ({"narrowing": "quantile"}, {"shrink"}, {"quantile"}),
+        ({"narrowing": "quantile"}, {"shrink"}, {"quantile", "narrowing"}),
+        ({"opt_stages": [[5, 5]]}, {"narrowing", "shrink", "train_epoch"}, {"opt_stages"}),
+        ({"opt_stages": [], "confirm": 0}, {"narrowing", "confirm_seeds"}, {"train_epoch", "opt_epoch"}),
         ({"load_data": True}, {"data_instances", "power_method"}, {"load_data_dir", "target_column"}),
         ({"dataset": "diabetes"}, {"data_features"}, set()),
     ],
@@ -116,6 +118,19 @@ def test_keys_that_say_nothing_are_known(values: dict[str, Any], idle: set[str],
     assert idle <= config.idle
     assert not busy & config.idle
     assert config.idle <= set(SweepConfig.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("seed", -1, "must be at least 0, got '-1'"),
+        ("seed", 2**31, "must be at most 2,147,483,647, got '2147483648'"),
+        ("test_fraction", 1, "must be below 1, got '1'"),
+        ("shrink", 0, "must be above 0, got '0'"),
+    ],
+)
+def test_a_bound_is_told_in_plain_words(key: str, value: float, message: str) -> None:
+    assert problems_of({key: value}) == {key: message}
 
 
 def test_defaults_are_not_shared_between_configurations() -> None:
