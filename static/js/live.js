@@ -4,6 +4,7 @@ import { openFromAddress } from "./live/tabs.js";
 import "./live/overview.js";
 import "./live/space.js";
 import "./live/charts.js";
+import "./live/analysis.js";
 import "./live/trials.js";
 import "./live/cluster.js";
 import "./live/log.js";

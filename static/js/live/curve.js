@@ -1,28 +1,13 @@
 // The learning curve of one trial.
 import { follow } from "./bus.js";
 import { state } from "./state.js";
-import { find } from "./words.js";
-import { Chart, aligned, palette } from "../charts.js";
+import { Chart } from "../charts/frame.js";
+import { curves } from "../charts/curves.js";
 
 const number = Number(location.pathname.split("/").at(-1));
-
-const chart = new Chart(
-  document.querySelector("[data-chart='curve']"),
-  () => {
-    const points = state.curves.get(number) ?? [];
-    return {
-      key: "curve",
-      series: [
-        { label: "training", stroke: palette(0), width: 1.25, dash: [4, 4] },
-        { label: "validation", stroke: palette(0), width: 2 },
-      ],
-      data: aligned(points.length ? [{ steps: points.map((point) => point[0]), values: [points.map((point) => point[1]), points.map((point) => point[2])] }] : []),
-    };
-  },
-  { xLabel: "step", log: true },
-);
+const chart = new Chart(document.querySelector("[data-chart='curve']"), curves(), { name: `trial-${number}` });
 
 follow(document.body, ["trial", "progress"], () => {
-  find("curve-empty").hidden = (state.curves.get(number) ?? []).length > 0;
-  chart.update();
+  const points = state.curves.get(number) ?? [];
+  chart.show({ curves: points.length ? [{ number, name: `trial ${number}`, isBest: false, points }] : [], empty: "Its curve is drawn as it trains." });
 });

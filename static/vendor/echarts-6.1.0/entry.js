@@ -2,14 +2,16 @@
 import { use } from "echarts/core";
 import { BarChart, CustomChart, LineChart, ParallelChart, ScatterChart } from "echarts/charts";
 import {
-  AriaComponent, DataZoomInsideComponent, GridComponent, LegendPlainComponent, ParallelComponent, TitleComponent, TooltipComponent,
+  DataZoomInsideComponent, GridComponent, LegendPlainComponent, ParallelComponent, TooltipComponent,
+  VisualMapContinuousComponent,
 } from "echarts/components";
+import { LabelLayout } from "echarts/features";
 import { CanvasRenderer, SVGRenderer } from "echarts/renderers";
 
 use([
   BarChart, CustomChart, LineChart, ParallelChart, ScatterChart,
-  AriaComponent, DataZoomInsideComponent, GridComponent, LegendPlainComponent, ParallelComponent, TitleComponent, TooltipComponent,
-  CanvasRenderer, SVGRenderer,
+  DataZoomInsideComponent, GridComponent, LegendPlainComponent, ParallelComponent, TooltipComponent,
+  VisualMapContinuousComponent, LabelLayout, CanvasRenderer, SVGRenderer,
 ]);
 
 export { init } from "echarts/core";
