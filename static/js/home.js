@@ -186,6 +186,7 @@ function show({ running, queue, recent, machines }) {
   list(find("recent"), recent, makeRow, fillRow);
   list(find("machines"), machines, () => element("li"), fillMachine, (item) => item.name);
   find("no-machine").hidden = machines.length > 0;
+  find("machines-section").hidden = false; // at first with all else: nothing that is shown moves
 }
 
 show(overview);

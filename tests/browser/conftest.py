@@ -125,7 +125,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def store(server: Server) -> Iterator[Store]:
     opened = server.store()
-    for name in ("sweeps", "trials", "events", "runs", "metrics", "machines", "datasets", "models", "reports"):
+    kept = ("sweeps", "trials", "events", "runs", "metrics", "machines", "datasets", "models", "reports", "notices")
+    for name in kept:
         opened.database[name].delete_many({})
     yield opened
     opened.close()

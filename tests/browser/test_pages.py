@@ -17,7 +17,7 @@ from tests.browser.writer import Writer
 
 
 def test_a_visitor_logs_in_and_is_invited_to_start(ada: Page) -> None:
-    expect(ada.get_by_role("heading", name="Start your first sweep")).to_be_visible()
+    expect(ada.get_by_role("heading", name="See a sweep in one minute")).to_be_visible()
     expect(ada.locator("[data-connection]")).to_have_text("live")
     ada.get_by_role("link", name="New sweep").first.click()
     expect(ada.get_by_role("heading", name="New sweep")).to_be_visible()
@@ -130,22 +130,6 @@ def test_a_failed_sweep_says_why(ada: Page, server: Server, store: Store) -> Non
     ada.goto(f"{server.url}/sweeps/{writer.id}")
     writer.finish(SweepState.FAILED, error="the parameter server ps_1 died three times")
     expect(ada.locator("[data-failure]")).to_contain_text("ps_1 died three times")
-
-
-def test_the_home_page_follows_running_sweeps(ada: Page, store: Store) -> None:
-    store.machines.beat("turing", 1, 2, [], datetime.now(UTC))
-    writer = Writer(store, opt_stages=[[100, 2]])
-    card = ada.locator(".sweep-card")
-    expect(card).to_contain_text("waiting for a machine")
-    expect(ada.locator("[data-machines]")).to_contain_text("turing")
-    writer.claim()
-    writer.begin_stage(0)
-    writer.end_trial(writer.begin_trial(), loss=0.125)
-    expect(card).to_contain_text("1 of 2 trials")
-    expect(card).to_contain_text("best 0.125")
-    writer.finish()
-    expect(card).to_have_count(0)
-    expect(ada.locator("[data-recent]")).to_contain_text("Completed")
 
 
 def test_the_history_shows_runs_and_one_of_them(ada: Page, server: Server, store: Store) -> None:

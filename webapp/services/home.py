@@ -72,7 +72,8 @@ def newest_ended(store: Store) -> list[Document]:
 
 
 def _head(sweep: Mapping[str, Any]) -> Document:
-    """{id, name, owner, state, stopping, created, trials: {done, failed, pruned, total}}."""
+    """{id, name, owner, state, stopping, created, trials: {done, failed, pruned, total}}: done are those that failed or
+    were pruned, too."""
     progress = sweep.get("progress") or {}
     return {
         **{key: sweep.get(key) for key in ("name", "owner", "state", "created")},
@@ -107,9 +108,10 @@ def _trend(store: Store, sweep: Mapping[str, Any]) -> list[list[float]]:
     best, run_id = sweep.get("best") or {}, sweep.get("run_id")
     if run_id is None or best.get("loss") is None:
         return []
-    done = (sweep.get("progress") or {}).get("done") or 0
-    before = [point for point in _improvements(store, run_id, best.get("number")) if point[0] < done]
-    return [*([*point] for point in before), [done, best["loss"]]]
+    trials = _head(sweep)["trials"]
+    completed = trials["done"] - trials["failed"] - trials["pruned"]
+    before = [point for point in _improvements(store, run_id, best.get("number")) if point[0] < completed]
+    return [*([*point] for point in before), [completed, best["loss"]]]
 
 
 @lru_cache(maxsize=2 * MOST_CARDS)

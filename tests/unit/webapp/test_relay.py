@@ -168,7 +168,7 @@ def test_a_logged_in_browser_joins_and_hears(app: Flask, ada: FlaskClient, store
 @pytest.mark.parametrize(
     "message", [None, 5, [], {}, {"sweep": "x"}, {"sweep": "x", "after": -1}, {"sweep": "x", "after": True},
                 {"sweep": "", "after": 0}, {"sweep": {"$ne": 1}, "after": 0}, {"sweep": "none", "after": 0},
-                {"sweep": "home", "after": 0}, {"sweep": "y" * 100, "after": 0}],
+                {"sweep": "home", "after": 0}, {"sweep": "notices", "after": 0}, {"sweep": "y" * 100, "after": 0}],
 )  # fmt: skip
 def test_a_strange_join_is_refused(app: Flask, ada: FlaskClient, message: Any) -> None:
     browser = socketio.test_client(app, flask_test_client=ada)
@@ -186,11 +186,27 @@ def test_an_ended_session_may_not_join(app: Flask, ada: FlaskClient, store: Stor
 
 def test_the_home_page_is_told_its_overview(app: Flask, ada: FlaskClient, store: Store, sweep_id: str) -> None:
     browser = socketio.test_client(app, flask_test_client=ada)
-    assert browser.emit("join_home", {}, callback=True)["overview"]["running"][0]["id"] == sweep_id
+    assert browser.emit("join_home", {}, callback=True)["overview"]["queue"][0]["id"] == sweep_id
     store.sweeps.stop(sweep_id, NOW)
     app.extensions[RELAY].turn(with_overview=True)
     (message,) = browser.get_received()
-    assert message["args"][0]["running"] == []
+    assert (message["name"], message["args"][0]["queue"]) == ("overview", [])
+    browser.disconnect()
+
+
+def test_a_browser_that_notifies_is_told_once_which_sweeps_have_ended(
+    app: Flask, ada: FlaskClient, store: Store, sweep_id: str
+) -> None:
+    browser = socketio.test_client(app, flask_test_client=ada)
+    assert browser.emit("join_notices", {}, callback=True) == {"ended": []}
+    store.sweeps.stop(sweep_id, NOW)
+    for _ in range(2):
+        app.extensions[RELAY].turn(with_overview=True)
+    (message,) = browser.get_received()
+    told = {"id": sweep_id, "name": "x", "owner": "ada", "state": "STOPPED", "error": None, "best": None}
+    assert (message["name"], message["args"][0]) == ("ended", [told])
+    assert browser.emit("join_notices", {}, callback=True) == {"ended": [told]}, "what was missed comes with the join"
+    assert app.extensions[RELAY].watched() == [], "it watches no sweep"
     browser.disconnect()
 
 

@@ -220,17 +220,6 @@ def test_running_again_starts_from_the_earlier_configuration(ada: FlaskClient) -
     assert ada.get("/sweeps/new?from=none").status_code == 404
 
 
-def test_the_home_page_shows_sweeps_and_machines(ada: FlaskClient, store: Store) -> None:
-    ada.post("/sweeps/new", data=typed(ada, name="mine"))
-    store.machines.beat("turing", 1, 2, [], datetime.now(UTC))
-    html = ada.get("/").get_data(as_text=True)
-    found = re.search(r'id="overview">(.*?)</script>', html, re.S)
-    assert found
-    overview = json.loads(found[1])
-    assert [sweep["name"] for sweep in overview["running"]] == ["mine"]
-    assert overview["machines"][0]["alive"] is True
-
-
 def test_the_rows_of_old_trials_come_when_asked_for(
     ada: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
