@@ -154,14 +154,9 @@ def config_of_run(store: Store, run_id: str) -> Document:
         NotFound: there is no such run, or it was no sweep.
     """
     config = history.find(store, run_id).get("config")
-    if not is_sweep(config):
+    if not history.is_sweep(config):
         raise NotFound(f"run {run_id[:200]} is no sweep of this program; its configuration cannot start one")
     return _again(plain(config))
-
-
-def is_sweep(config: Any) -> bool:
-    """Whether the configuration of a run, whoever recorded it, is that of a sweep."""
-    return isinstance(config, Mapping) and {"nn_model", "hyperparam_opt"} <= set(config)
 
 
 def examined(store: Store, values: Mapping[str, Any]) -> tuple[SweepConfig, list[Problem]]:
