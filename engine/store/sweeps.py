@@ -1,7 +1,7 @@
 """Sweeps: created by the web, claimed under a lease by a daemon, moved by whoever holds the lease.
 
 A document: {_id, name, owner, state, config, seed, created, started, finished, restarts, released, run_id,
-error, lease: {machine, fence, until}, stages: [{index, steps, trials, space, best, ended}],
+error, lease: {machine, fence, until}, stages: [{index, steps, trials, space, sampler, pruner, best, ended}],
 processes: {name: process}, best: {number, stage, loss, params}, confirmed: [as engine.confirmation gives them],
 baseline: {rmse, mae, r2} of a linear regression on the test part,
 progress: {done, failed, total, steps_done, steps_total, stage, confirmed, to_confirm, seconds_left},
@@ -122,6 +122,13 @@ class Sweeps:
             cursor = self._collection.find(wanted, {"config": 0, "stages": 0})
             return list(cursor.sort("created", DESCENDING).limit(limit))
 
+    def completed(self, limit: int) -> list[Document]:
+        """The newest completed sweeps first, with their configurations: who ran them, when, and as which version."""
+        fields = dict.fromkeys(("config", "started", "finished", "lease", "restarts", "version"), 1)
+        with answered():
+            cursor = self._collection.find({"state": str(SweepState.COMPLETED)}, fields)
+            return list(cursor.sort("created", DESCENDING).limit(limit))
+
     def queue(self, limit: int) -> list[Document]:
         """The sweeps that wait, in the order in which they are claimed."""
         with answered():
@@ -131,7 +138,9 @@ class Sweeps:
     def running(self, limit: int) -> list[Document]:
         """The sweeps that a machine has claimed, the newest first."""
         with answered():
-            return list(self._collection.find({"state": {"$in": OWNED}}, HEAVY).sort("created", DESCENDING).limit(limit))
+            return list(
+                self._collection.find({"state": {"$in": OWNED}}, HEAVY).sort("created", DESCENDING).limit(limit)
+            )
 
     def ended(self, limit: int) -> list[Document]:
         """The sweeps that have ended, the last that did first.
@@ -147,13 +156,6 @@ class Sweeps:
     def _ended(self, limit: int, wanted: Document) -> list[Document]:
         with answered():
             return list(self._collection.find(wanted, HEAVY).sort("finished", DESCENDING).limit(limit))
-
-    def completed(self, limit: int) -> list[Document]:
-        """The newest completed sweeps first, with their configurations: who ran them, when, and as which version."""
-        fields = dict.fromkeys(("config", "started", "finished", "lease", "restarts", "version"), 1)
-        with answered():
-            cursor = self._collection.find({"state": str(SweepState.COMPLETED)}, fields)
-            return list(cursor.sort("created", DESCENDING).limit(limit))
 
     def claim(
         self, machine: str, lease: timedelta, now: datetime, mine: Sequence[str] = (), abandoned: bool = True

@@ -132,6 +132,12 @@ def store(server: Server) -> Iterator[Store]:
     opened.close()
 
 
+def show(page: Page, part: str) -> None:
+    """Open a part of the live page."""
+    page.get_by_role("tab", name=part).click()
+    page.get_by_role("tabpanel", name=part).wait_for()
+
+
 @pytest.fixture
 def faults(page: Page) -> Iterator[list[str]]:
     """What a page may not have: script errors, and anything the content-security policy had to stop."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Server, server_with_daemon
+from tests.browser.conftest import Server, server_with_daemon, show
 from tests.custom_classes import SOURCE
 
 END_MS = 120_000
@@ -63,6 +63,7 @@ def test_a_class_is_uploaded_its_axes_are_narrowed_and_its_trials_train(
     assert config["model_space"]["width"] == {"kind": "int", "low": 3, "high": 4}
     assert {trial["params"]["kind"] for trial in searched} == {"relu"}
     assert {trial["params"]["width"] for trial in searched} <= {3, 4}
+    show(page, "Trials")
     expect(page.locator("[data-trial-rows]")).to_contain_text("kind relu")
     page.get_by_role("link", name="Models").click()
     page.get_by_text("Delete this file…").click()

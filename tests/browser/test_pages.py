@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import signal
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from engine.domain import SweepState, Wishes
+from engine.domain import SweepState, Trial, TrialState, Wishes
 from engine.events import EventType
 from engine.store import Store
-from tests.browser.conftest import Server
+from engine.store.trials import to_document
+from tests.browser.conftest import Server, show
 from tests.browser.writer import Writer
 
 
@@ -55,7 +56,7 @@ def test_the_form_shows_errors_at_their_fields_and_keeps_the_rest(ada: Page, ser
 
 def test_stages_are_added_removed_and_summed(ada: Page, server: Server, store: Store) -> None:
     ada.goto(f"{server.url}/sweeps/new")
-    total = ada.locator("[data-stages] [data-stage-sum]")
+    total = ada.locator("[data-stages] [data-note]")
     expect(total).to_have_text("9 trials, 7,100 steps")
     ada.get_by_role("button", name="Quick look").click()
     expect(total).to_have_text("6 trials, 1,200 steps")
@@ -79,33 +80,159 @@ def test_the_live_page_follows_the_sweep_to_its_end(ada: Page, server: Server, s
     expect(ada.locator("[data-connection]")).to_have_text("live")
     writer.claim()
     expect(state).to_have_text("Running")
-    expect(ada.locator("[data-processes] li")).to_have_count(7)
+    show(ada, "Cluster")
+    expect(ada.locator("[data-processes] tr")).to_have_count(7)
+    show(ada, "Overview")
     writer.begin_stage(0)
     expect(ada.locator("[data-stage]")).to_have_text("1 of 2")
     number = writer.begin_trial()
     writer.progress(number, 0.5)
+    expect(ada.locator("[data-chart=curves] canvas").first).to_be_visible()
+    show(ada, "Trials")
     row = ada.locator("[data-trial-rows] tr").first
     expect(row).to_contain_text("50 / 100")
-    expect(ada.locator("[data-curves] canvas")).to_be_visible()
+    show(ada, "Cluster")
     expect(ada.locator("[data-processes]")).to_contain_text("trial 1")
+    writer.tell(EventType.RESOURCES, {"processes": {"worker_0": [87, 321], "ps_0": [2, 300]}})
+    worker = ada.locator("[data-processes] tr").filter(has_text="Worker 0")
+    expect(worker).to_contain_text("87 %")
+    expect(worker).to_contain_text("321 MB")
+    show(ada, "Overview")
     writer.end_trial(number, loss=0.25)
     expect(ada.locator("[data-best-loss]")).to_have_text("0.25")
     expect(ada.locator("[data-trials-done]")).to_have_text("1 of 3")
-    expect(ada.locator("[data-losses] canvas")).to_be_visible()
+    expect(ada.locator("[data-chart=history] canvas").first).to_be_visible()
+    expect(ada.get_by_role("heading", name="Best so far")).to_be_visible()
     expect(ada).to_have_title(re.compile(r"^1/3 · amber-falcon"))
     failed = writer.begin_trial(1)
     writer.end_trial(failed, error="Traceback\nNumericalError: the loss became NaN")
+    expect(ada.locator("[data-trials-kinds]")).to_have_text("1 completed · 1 failed")
+    show(ada, "Trials")
     expect(row).to_contain_text("NumericalError: the loss became NaN")
     writer.log("error", "something <b>odd</b>")
+    show(ada, "Log")
     expect(ada.locator("[data-log]")).to_contain_text("something <b>odd</b>")
     writer.finish()
     expect(state).to_have_text("Completed")
     expect(ada.get_by_role("button", name="Stop", exact=True)).to_be_hidden()
-    # Loaded anew, the page shows the same.
-    before = ada.locator("main").inner_text()
+    expect(ada.locator("[data-connection]")).to_have_text("ended")
+    # Loaded anew, every part shows the same.
+    parts = ["Trials", "Cluster", "Log", "Configuration", "Overview"]
+    before = [shown(ada, part) for part in parts]
     ada.reload()
-    expect(ada.locator("[data-connection]")).to_have_text("live")
-    assert ada.locator("main").inner_text() == before
+    expect(ada.locator("[data-connection]")).to_have_text("ended")
+    expect(ada.get_by_role("heading", name="Best", exact=True)).to_be_visible()
+    assert [shown(ada, part) for part in parts] == before
+
+
+def shown(page: Page, part: str) -> str:
+    show(page, part)
+    return " ".join(page.get_by_role("tabpanel", name=part).inner_text().split())
+
+
+def test_the_part_that_is_shown_stands_in_the_address_and_the_keyboard_changes_it(
+    ada: Page, server: Server, store: Store
+) -> None:
+    writer = Writer(store)
+    ada.goto(f"{server.url}/sweeps/{writer.id}#cluster")
+    expect(ada.get_by_role("tab", name="Cluster")).to_have_attribute("aria-selected", "true")
+    ada.get_by_role("tab", name="Cluster").press("ArrowRight")
+    expect(ada.get_by_role("tabpanel", name="Log")).to_be_visible()
+    assert ada.evaluate("location.hash") == "#log"
+    ada.evaluate("location.hash = '#trials'")
+    expect(ada.get_by_role("tabpanel", name="Trials")).to_be_visible()
+
+
+def test_thousands_of_trials_are_sorted_filtered_and_scrolled_with_few_rows_in_the_page(
+    ada: Page, server: Server, store: Store
+) -> None:
+    writer = Writer(store, opt_stages=[[100, 2000]])
+    writer.claim()
+    params = writer.config.space().draw(writer.rng)
+    documents = []
+    for number in range(1, 2001):
+        trial = Trial(writer.id, number, 0, params, 100, number, TrialState.COMPLETED, loss=1 / number)
+        trial.val_loss, trial.started, trial.finished = trial.loss, writer.now, writer.now
+        documents.append(to_document(trial, writer.fence))
+    for start in range(0, 2000, 200):
+        store.database["trials"].insert_many(documents[start : start + 200])
+    ada.goto(f"{server.url}/sweeps/{writer.id}#trials")
+    rows = ada.locator("[data-trial-rows] tr")
+    expect(rows.first.locator("td").first).to_contain_text("2000")
+    assert rows.count() < 100
+    ada.locator("[data-window]").evaluate("(frame) => { frame.scrollTop = frame.scrollHeight; }")
+    last = ada.locator("[data-trial-rows] tr[data-number='1']")
+    expect(last).to_contain_text("100")  # its steps: the row was fetched
+    assert rows.count() < 100
+    ada.get_by_role("button", name="Validation loss").click()
+    expect(rows.first).to_contain_text("2000")
+    expect(ada.locator("th[data-sort=val_loss]")).to_have_attribute("aria-sort", "ascending")
+    ada.get_by_role("button", name="Validation loss").click()
+    expect(rows.first.locator("td").first).to_have_text("1")
+    ada.get_by_label("to", exact=True).fill("0.001")
+    expect(ada.locator("[data-trials-shown]")).to_have_text("1,001 of 2,000")
+    ada.get_by_label("to", exact=True).fill("little")
+    expect(ada.locator("[data-filters-problem]")).to_contain_text("must be a number, got 'little'")
+    ada.get_by_role("button", name="Clear").click()
+    expect(ada.locator("[data-trials-shown]")).to_have_text("2,000")
+    expect(ada.locator("[data-filters-problem]")).to_be_hidden()
+
+
+def test_a_trial_has_a_page_that_follows_it(ada: Page, server: Server, store: Store) -> None:
+    writer = Writer(store, opt_stages=[[100, 3]])
+    writer.claim()
+    writer.begin_stage(0)
+    first = writer.begin_trial()
+    writer.end_trial(first, loss=0.5)
+    number = writer.begin_trial(1)
+    ada.goto(f"{server.url}/sweeps/{writer.id}#trials")
+    ada.locator("[data-trial-rows]").get_by_role("link", name=f"trial {number}").click()
+    expect(ada.get_by_role("heading", name=f"Trial {number}")).to_contain_text("Running")
+    writer.progress(number, 0.5)
+    expect(ada.locator("[data-steps]")).to_have_text("50 of 100")
+    expect(ada.locator("[data-chart=curve] canvas").first).to_be_visible()
+    writer.log("warning", f"trial {number} failed: the loss became NaN", "trial 1 is another")
+    expect(ada.locator("[data-log]")).to_have_text(re.compile(rf"trial {number} failed: the loss became NaN$"))
+    writer.end_trial(number, error="Traceback\nNumericalError: the loss became NaN")
+    expect(ada.locator("[data-error-text]")).to_contain_text("NumericalError")
+    expect(ada.get_by_role("button", name=f"Retry trial {number}")).to_be_visible()
+    expect(ada.get_by_role("link", name="Trial after ›")).to_be_hidden()
+    writer.begin_trial()
+    ada.get_by_role("link", name="Trial after ›").click()
+    expect(ada.get_by_role("heading", name="Trial 3")).to_be_visible()
+    ada.get_by_role("link", name="‹ Trial before").click()
+    ada.get_by_role("link", name="‹ Trial before").click()
+    expect(ada.get_by_role("link", name="Download model")).to_be_visible()
+
+
+def test_the_log_is_filtered_by_level_and_text(ada: Page, server: Server, store: Store) -> None:
+    writer = Writer(store)
+    writer.claim()
+    writer.log("WARNING", "ps_1 ended with signal SIGKILL")
+    writer.log("INFO", "stage 1 of 3")
+    ada.goto(f"{server.url}/sweeps/{writer.id}#log")
+    lines = ada.locator("[data-log] .log-line")
+    expect(lines).to_have_count(3)
+    ada.get_by_label("Level").select_option("Warnings and errors")
+    expect(lines).to_have_count(1)
+    writer.log("ERROR", "gone")
+    expect(lines).to_have_count(2)
+    ada.get_by_role("searchbox", name="Find").locator("visible=true").fill("SIGKILL")
+    expect(lines).to_have_count(1)
+    expect(lines).to_contain_text("ps_1")
+
+
+def test_a_waiting_sweep_says_why_and_its_priority_moves_it(ada: Page, server: Server, store: Store) -> None:
+    store.machines.beat("turing", 1, 1, ["another"], datetime.now(UTC) + timedelta(hours=1))
+    Writer(store)
+    writer = Writer(store)
+    ada.goto(f"{server.url}/sweeps/{writer.id}")
+    waiting = ada.locator("[data-waiting]")
+    expect(waiting).to_contain_text("place 2 in the queue")
+    ada.get_by_label("Priority in the queue").fill("5")
+    ada.get_by_role("button", name="Set").click()
+    expect(waiting).to_contain_text("place 1 in the queue")
+    assert store.sweeps.get(writer.id)["priority"] == 5
 
 
 def test_stopping_asks_first_and_answers_at_once(ada: Page, server: Server, store: Store) -> None:
@@ -152,7 +279,9 @@ def test_no_page_is_wider_than_the_screen(ada: Page, server: Server, store: Stor
     writer.begin_stage(0)
     writer.end_trial(writer.begin_trial())
     ada.set_viewport_size({"width": width, "height": 900})
-    for path in ("/", "/sweeps/new", f"/sweeps/{writer.id}", "/history", "/nothing"):
+    parts = [f"/sweeps/{writer.id}#{part}" for part in ("trials", "analysis", "cluster", "log", "configuration")]
+    live = [f"/sweeps/{writer.id}", f"/sweeps/{writer.id}/trials/1"]
+    for path in ("/", "/sweeps/new", *live, *parts, "/history", "/nothing"):
         ada.goto(f"{server.url}{path}")
         ada.wait_for_load_state("networkidle")
         assert ada.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
@@ -171,7 +300,7 @@ def test_a_page_survives_a_restart_of_the_web_server(ada: Page, server: Server, 
     writer = Writer(store, opt_stages=[[100, 20]])
     writer.claim()
     writer.begin_stage(0)
-    ada.goto(f"{server.url}/sweeps/{writer.id}")
+    ada.goto(f"{server.url}/sweeps/{writer.id}#trials")
     expect(ada.locator("[data-connection]")).to_have_text("live")
     server.stop(signal.SIGKILL)
     expect(ada.locator("[data-connection]")).to_have_text("reconnecting…")
@@ -181,6 +310,7 @@ def test_a_page_survives_a_restart_of_the_web_server(ada: Page, server: Server, 
     server.start()
     expect(ada.locator("[data-connection]")).to_have_text("live")
     expect(ada.locator("[data-trial-rows] tr")).to_have_count(3)
+    show(ada, "Overview")
     writer.end_trial(writer.begin_trial())
     expect(ada.locator("[data-trials-done]")).to_have_text("4 of 20")
     assert ada.evaluate("window.here") is True, "the page was loaded anew instead of reconnected"
@@ -204,8 +334,10 @@ def test_pausing_resuming_and_ending_a_trial_answer_at_once(ada: Page, server: S
     assert store.sweeps.wishes(writer.id) == Wishes()
     writer.set(state="RUNNING")
     expect(ada.locator("[data-state]")).to_have_text("Running")
+    show(ada, "Trials")
     ada.get_by_role("button", name=f"End trial {number}").click()
     expect(ada.get_by_role("button", name=f"End trial {number}")).to_be_disabled()
+    expect(ada.locator("[data-taken]")).to_contain_text(f"End trial {number} – waiting for the engine…")
     assert store.sweeps.wishes(writer.id).cancel == {number}
     store.sweeps.finish(writer.id, writer.fence, SweepState.FAILED, {"error": "gone"})
     ada.get_by_role("button", name="Pause").click()
@@ -223,6 +355,7 @@ def test_a_host_that_does_not_answer_is_named_with_what_the_sweep_does_about_it(
     writer.tell(EventType.PROCESS, missing)
     notice = ada.locator("[data-missing]")
     expect(notice).to_contain_text("Worker 1 at gpu1:2226 does not answer. The sweep goes on with the other workers")
+    show(ada, "Cluster")
     expect(ada.locator("[data-processes]")).to_contain_text("no daemon on gpu1 has taken it on")
     writer.tell(EventType.PROCESS, {**missing, "state": "ready", "detail": "kept by the daemon on gpu1"})
     expect(notice).to_be_hidden()

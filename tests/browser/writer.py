@@ -138,8 +138,9 @@ class Writer:
         ended = [trial for trial in self.trials.values() if trial.state in (TrialState.COMPLETED, TrialState.FAILED)]
         failed = sum(trial.state is TrialState.FAILED for trial in ended)
         progress = {
-            "done": len(ended) - failed,
+            "done": len(ended),
             "failed": failed,
+            "pruned": 0,
             "total": self.config.total_trials,
             "steps_done": sum(trial.steps for trial in ended),
             "steps_total": self.config.total_steps,

@@ -7,7 +7,7 @@ import { figure, find, inShort, trialPath } from "./words.js";
 import { badge, count, dash, duration, element, isNumber, loss, network } from "../text.js";
 
 const HEIGHT = 42; // of a row, in px, as the stylesheet says
-const SPARE = 15;
+const SPARE = 8;
 const AGAIN_MS = 1000;
 const MOST_FETCHED = 100;
 const PATH = `/sweeps/${encodeURIComponent(state.sweep.id)}/trials`;
@@ -86,17 +86,24 @@ function told(problem) {
 const made = new Map();
 const fetching = new Set();
 
+let completing = 0;
+
+function isBrief(number) {
+  const trial = state.trials.get(number);
+  return !trial || Boolean(trial.brief);
+}
+
 async function complete(numbers) {
-  const wanted = numbers.filter((number) => !fetching.has(number) && (state.trials.get(number)?.brief ?? true)).slice(0, MOST_FETCHED);
+  const wanted = numbers.filter((number) => !fetching.has(number) && isBrief(number)).slice(0, MOST_FETCHED);
   if (!wanted.length) return;
   wanted.forEach((number) => fetching.add(number));
   try {
     const answer = await fetch(`${PATH}?numbers=${wanted.join()}`, { headers: { Accept: "application/json" } });
     if (answer.ok) {
       for (const trial of await answer.json()) {
-        if (state.trials.get(trial.number)?.brief ?? true) state.trials.set(trial.number, trial);
+        if (isBrief(trial.number)) state.trials.set(trial.number, trial);
       }
-      draw();
+      paint();
     }
   } catch { /* the server is away: asked again when the rows are next drawn */ }
   wanted.forEach((number) => fetching.delete(number));
@@ -106,6 +113,16 @@ function draw() {
   const total = state.trials.size;
   find("trials-empty").hidden = total > 0;
   frame.hidden = total === 0;
+  table.setAttribute("aria-rowcount", order.length + 1);
+  find("trials-shown").textContent = filtered && order.length < total ? `${count(order.length)} of ${count(total)}` : total ? count(total) : "";
+  if (hasEnded()) find("trial-actions")?.remove();
+  const retry = find("retry-all");
+  if (retry) retry.hidden = hasEnded() || ![...state.trials.values()].some((trial) => trial.state === "FAILED" && !trial.confirms);
+  paint();
+}
+
+// The rows that are seen now.
+function paint() {
   const first = Math.max(0, Math.floor(frame.scrollTop / HEIGHT) - SPARE);
   const last = Math.min(order.length, Math.ceil((frame.scrollTop + frame.clientHeight) / HEIGHT) + SPARE);
   const shown = order.slice(first, last);
@@ -126,11 +143,8 @@ function draw() {
   });
   above.style.height = `${first * HEIGHT}px`;
   below.style.height = `${(order.length - last) * HEIGHT}px`;
-  table.setAttribute("aria-rowcount", order.length + 1);
-  find("trials-shown").textContent = filtered && order.length < total ? `${count(order.length)} of ${count(total)}` : total ? count(total) : "";
-  const retry = find("retry-all");
-  if (retry) retry.hidden = hasEnded() || ![...state.trials.values()].some((trial) => trial.state === "FAILED" && !trial.confirms);
-  complete(shown);
+  clearTimeout(completing);
+  completing = setTimeout(() => complete(shown), 60); // not for every row that is scrolled past
 }
 
 function trialRow(number) {
@@ -148,7 +162,7 @@ function trialRow(number) {
   share.style.width = `${Math.min(100, (100 * step) / (trial.steps || 1))}%`;
   const later = trial.brief ? "…" : null;
   row.replaceChildren(
-    element("td", { class: "num" }, element("a", { href: trialPath(number), "data-does": "open" }, element("span", { class: "visually-hidden" }, "trial "), String(number)), isBest ? element("span", { class: "visually-hidden" }, " (best)") : null),
+    element("td", { class: "num" }, element("a", { class: "open", href: trialPath(number), "aria-label": `trial ${number}`, "data-does": "open" }, String(number)), isBest ? element("span", { class: "visually-hidden" }, " (best)") : null),
     element("td", { class: "num" }, trial.confirms ? dash : isNumber(trial.stage) ? String(trial.stage + 1) : dash),
     element("td", {}, trial.state ? badge(trial.state) : null, ...notes(trial)),
     element("td", { class: "num" }, loss(trial.val_loss ?? trial.loss), isNumber(trial.figures?.error) ? element("span", { class: "unit" }, ` ${figure("error", trial.figures.error)}`) : null),
@@ -184,8 +198,15 @@ filters.addEventListener("input", () => {
 });
 filters.addEventListener("submit", (event) => event.preventDefault());
 filters.addEventListener("reset", () => setTimeout(arrange));
-frame.addEventListener("scroll", () => requestAnimationFrame(draw), { passive: true });
-new ResizeObserver(() => requestAnimationFrame(draw)).observe(frame);
+let painting = 0;
+const soon = () => {
+  painting ||= requestAnimationFrame(() => {
+    painting = 0;
+    paint();
+  });
+};
+frame.addEventListener("scroll", soon, { passive: true });
+new ResizeObserver(soon).observe(frame);
 
 const headings = [...table.querySelectorAll("[data-sort]")];
 function mark() {
