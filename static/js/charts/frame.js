@@ -1,7 +1,8 @@
 // The frame of a chart (templates/_macros/charts.html): what all charts do, whatever they draw. A kind of chart is
 // {words(data): why there is nothing to draw, or "", option(data, view): of ECharts, table(data, view): {columns, rows}
 // of all that is drawn, and maybe height(data, width), say(data): the chart in a sentence, note(data): a line below it,
-// key(data): what makes another chart of it, open(event, data): the address a click leads to, ready(chart, frame)}.
+// key(data): what makes another chart of it, open(event, data): the address a click leads to, ready(chart, frame), once, and
+// after(frame), whenever it is drawn}.
 // *view* is {log, width, narrow, look, choice: {name: value of the controls}}.
 import { csv, save } from "./save.js";
 import { base, look } from "./look.js";
@@ -21,9 +22,9 @@ const all = new Set();
 document.addEventListener("nhop:theme", () => all.forEach((chart) => chart.redraw()));
 
 // The sizes of a chart's text follow its place; its data come by show(), as often as they like: at most once in *every*
-// milliseconds, and only while the chart is near the screen, it is drawn.
+// milliseconds, and only while the chart is near the screen, it is drawn. near() is called when it comes there.
 export class Chart {
-  constructor(card, kind, { every = 400, name = card.dataset.chart } = {}) {
+  constructor(card, kind, { every = 400, name = card.dataset.chart, near = () => undefined } = {}) {
     const find = (what) => card.querySelector(`[data-${what}]`);
     Object.assign(this, { card, kind, every, name, data: undefined, problem: "", chart: null, key: "", due: false, seen: false, timer: 0, at: 0 });
     Object.assign(this, { place: find("place"), words: find("words"), note: find("note"), table: find("table"), logBox: find("log") });
@@ -31,6 +32,7 @@ export class Chart {
     new IntersectionObserver((entries) => {
       this.seen = entries.at(-1).isIntersecting;
       this.later();
+      if (this.seen) near();
     }, { rootMargin: "200px" }).observe(card);
     new ResizeObserver(() => {
       if (this.chart && this.place.clientWidth > 0 && this.place.clientWidth !== this.width) this.redraw();
@@ -43,14 +45,13 @@ export class Chart {
       event.currentTarget.setAttribute("aria-expanded", String(!this.table.hidden));
       this.list();
     });
-    const menu = find("menu");
-    menu.addEventListener("focusout", (event) => { if (!menu.contains(event.relatedTarget)) menu.open = false; });
-    menu.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return;
-      menu.open = false;
-      menu.querySelector("summary").focus();
-    });
-    this.menu = menu;
+    this.menus = [...card.querySelectorAll("[data-menu]")];
+    for (const menu of this.menus) {
+      menu.addEventListener("focusout", (event) => { if (!menu.contains(event.relatedTarget)) menu.open = false; });
+      menu.addEventListener("keydown", (event) => {
+        if (event.key === "Escape") this.close(menu);
+      });
+    }
   }
 
   show(data) {
@@ -137,6 +138,7 @@ export class Chart {
     this.place.dataset.points = this.chart.getModel().getSeries().reduce((sum, series) => sum + series.getData().count(), 0);
     this.say();
     this.list();
+    kind.after?.(this);
   }
 
   say() {
@@ -149,7 +151,7 @@ export class Chart {
   // What is drawn, as a table: for those who do not see the chart, and for all who want the numbers.
   list() {
     if (this.table.hidden) return;
-    const { columns, rows } = this.data === undefined || this.kind.words(this.data) ? { columns: [], rows: [] } : this.kind.table(this.data, this.view());
+    const { columns, rows } = this.data === undefined || this.kind.words(this.data) ? { columns: [], rows: [] } : this.kind.table(this.data, this.view(), this);
     if (!rows.length) {
       this.table.replaceChildren(element("p", { class: "chart-note" }, "There is nothing to list yet."));
       return;
@@ -179,16 +181,20 @@ export class Chart {
     this.card.dataset.zoom = whole ? "" : "in";
   }
 
+  close(menu) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+
   async save(how) {
-    this.menu.open = false;
-    this.menu.querySelector("summary").focus();
+    this.close(this.menus.at(-1));
     if (!this.chart) {
       this.note.textContent = "There is nothing to save yet.";
       return;
     }
     const view = this.view();
     if (how === "csv") {
-      save(new Blob(["\ufeff", csv(this.kind.table(this.data, view))], { type: "text/csv;charset=utf-8" }), `${this.name}.csv`);
+      save(new Blob(["\ufeff", csv(this.kind.table(this.data, view, this))], { type: "text/csv;charset=utf-8" }), `${this.name}.csv`);
     } else if (how === "svg") {
       save(new Blob([await this.drawing(view)], { type: "image/svg+xml" }), `${this.name}.svg`);
     } else {

@@ -99,11 +99,13 @@ export function scaleOf(losses, log) {
 // The scale of an axis of the search space; a value of a categorical one is its place among the choices.
 export function axisScale(axis) {
   if (axis.kind !== "categorical") return scale({ low: axis.low, high: axis.high, log: axis.log, whole: axis.kind === "int" });
+  const places = axis.choices.map((_, at) => at);
+  const text = (at) => String(axis.choices[at] ?? "");
   return {
     low: -0.5,
     high: axis.choices.length - 0.5,
-    text: (value) => String(axis.choices[value] ?? ""),
+    text,
     place: (value) => value,
-    axis: { type: "category", data: axis.choices.map(String), boundaryGap: true },
+    axis: { type: "value", min: -0.5, max: axis.choices.length - 0.5, axisTick: { customValues: places }, axisLabel: { customValues: places, formatter: text } },
   };
 }
