@@ -35,7 +35,8 @@ export class Chart {
       if (this.seen) near();
     }, { rootMargin: "200px" }).observe(card);
     new ResizeObserver(() => {
-      if (this.chart && this.place.clientWidth > 0 && this.place.clientWidth !== this.width) this.redraw();
+      const { clientWidth: width, clientHeight: height } = this.place;
+      if (this.chart && width > 0 && (width !== this.chart.getWidth() || height !== this.chart.getHeight())) this.redraw();
     }).observe(this.place);
     this.logBox?.addEventListener("change", () => this.redraw());
     for (const button of card.querySelectorAll("[data-save]")) button.addEventListener("click", () => this.save(button.dataset.save));
@@ -115,7 +116,6 @@ export class Chart {
     const { init } = await library();
     const view = this.view();
     if (view.width === 0) return;
-    this.width = view.width;
     const height = kind.height?.(data, view.width);
     if (height) this.place.parentElement.style.height = `${height}px`;
     if (!this.chart) {

@@ -17,6 +17,14 @@ function columns(data) {
   ];
 }
 
+// A name in lines of at most so many characters, broken between words.
+function wrapped(name, most) {
+  return name.split(" ").reduce((lines, word) => {
+    const longer = `${lines.at(-1)} ${word}`;
+    return lines.length && longer.length <= most ? [...lines.slice(0, -1), longer] : [...lines, word];
+  }, []).join("\n");
+}
+
 // What the fields of the Brush menu mean on an axis: its value, or the name of a choice.
 function placeOf(column, text) {
   if (column.axis.kind === "categorical") {
@@ -95,8 +103,9 @@ export const parallel = {
     });
   },
   after: (frame) => frame.offer(),
-  option: (data, { narrow, look: colours }) => {
+  option: (data, { narrow, width, look: colours }) => {
     const shown = columns(data);
+    const letters = Math.max(6, Math.floor((width - 106) / (shown.length - 1) / 6.2));
     const line = (at) => shown.map(({ scale, values }) => (values[at] === null ? null : scale.place(values[at])));
     const order = data.lines.losses.map((value) => shown.at(-1).scale.place(value)).map((place) => (isNumber(place) ? place : shown.at(-1).scale.high));
     const sorted = [...order].sort((a, b) => a - b);
@@ -107,15 +116,16 @@ export const parallel = {
     return {
       parallel: narrow
         ? { layout: "vertical", left: 14, right: 22, top: 34, bottom: 24 }
-        : { layout: "horizontal", left: 46, right: 60, top: 44, bottom: 22 },
+        : { layout: "horizontal", left: 46, right: 60, top: 58, bottom: 22 },
       parallelAxis: shown.map(({ id, name, scale, axis }, dim) => ({
         ...scale.axis,
         id,
         dim,
-        name,
+        name: narrow ? name : wrapped(name, letters),
         nameLocation: narrow ? "start" : "end",
         nameGap: narrow ? -4 : 12,
-        nameTextStyle: { color: colours.ink, fontSize: 11, width: narrow ? 300 : 96, overflow: narrow ? "none" : "break", lineHeight: 13, ...(narrow ? { align: "left", verticalAlign: "bottom", padding: [0, 0, 8, 0] } : {}) },
+        nameTruncate: { maxWidth: 300 },
+        nameTextStyle: { color: colours.ink, fontSize: 11, lineHeight: 13, textBorderColor: colours.card, textBorderWidth: 3, ...(narrow ? { align: "left", verticalAlign: "bottom", padding: [0, 0, 8, 0] } : {}) },
         axisLine: { lineStyle: { color: colours.strong, width: 1.5 } },
         axisTick: { ...scale.axis.axisTick, lineStyle: { color: colours.strong } },
         axisLabel: { color: colours.ink, fontSize: 11, hideOverlap: true, ...scale.axis.axisLabel, ...(axis.kind === "categorical" ? { width: 70, overflow: "truncate" } : {}), textBorderColor: colours.card, textBorderWidth: 3 },

@@ -7,7 +7,7 @@ import { count } from "../text.js";
 const SYMBOLS = ["circle", "diamond", "triangle", "rect", "roundRect", "pin"];
 const [TOP, ROW, FOOT, LEFT, GAP] = [30, 150, 52, 52, 14];
 
-const columnsIn = (width) => (width > 1000 ? 4 : width > 700 ? 3 : width > 420 ? 2 : 1);
+const columnsIn = (width) => (width > 1000 ? 4 : width > 700 ? 3 : width > 300 ? 2 : 1);
 const drawn = ({ slices }) => slices.filter((slice) => slice.points.number.length > 0);
 // Choices lie beside each other: their points are spread, each always to the same place.
 const spread = (number) => (((number * 0.618034) % 1) - 0.5) * 0.6;
@@ -39,7 +39,7 @@ export const slice = {
     return {
       legend: legendLook(colours, { show: stages.length > 1, data: stages.map((stage) => `stage ${stage + 1}`) }),
       grid: shown.map((_, at) => ({ ...place(at), outerBoundsMode: "none" })),
-      xAxis: shown.map(({ axis }, at) => axisLook(colours, { ...scales[at].axis, gridIndex: at, name: data.labels[axis.name], nameGap: 24, splitNumber: 4, splitLine: { show: false } })),
+      xAxis: shown.map(({ axis }, at) => axisLook(colours, { ...scales[at].axis, gridIndex: at, name: data.labels[axis.name], nameGap: 24, splitNumber: wide < 200 ? 2 : 4, splitLine: { show: false } })),
       yAxis: shown.map((_, at) => axisLook(colours, { ...y.axis, gridIndex: at, axisLabel: { ...y.axis.axisLabel, show: at % columns === 0 }, splitNumber: 4 })),
       tooltip: {
         trigger: "item",
