@@ -16,6 +16,7 @@ from webapp.sweeps.typed import read as read_typed
 
 TEXT = "yaml"
 """The key of problems with the text as a whole."""
+UNFIT = "the form has no place for this value; a sweep can be started from here with it"
 LONGEST = 50_000
 """Characters of a text that is read."""
 
@@ -101,16 +102,16 @@ def typed_of(values: Mapping[str, Any]) -> Typed:
     """The form filled in with *values*, wrong ones too.
 
     Raises:
-        ConfigError: with each problem of a value that no input can hold.
+        ConfigError: no input can hold one of them; with every problem.
     """
     config, problems = examine(values)
     right = config.whole()
     wrong = {problem.key.partition(".")[0] for problem in problems}
-    strangers = [problem for problem in problems if problem.key.partition(".")[0] not in right]
-    unfit = {key for key in wrong & right.keys() if not fits(key, values.get(key, right[key]))}
-    if strangers or unfit:
-        raise ConfigError([problem for problem in problems if problem.key.partition(".")[0] in unfit] + strangers)
-    return typed_from({key: values.get(key, right[key]) if key in wrong else right[key] for key in right})
+    shown = {key: values.get(key, right[key]) if key in wrong else right[key] for key in right}
+    unfit = {key for key in values if key not in shown or not fits(key, shown[key])}
+    if unfit:
+        raise ConfigError(problems + [Problem(key, UNFIT) for key in values if key in unfit - wrong])
+    return typed_from(shown)
 
 
 def values_of(typed: Typed) -> dict[str, Any]:

@@ -29,6 +29,9 @@ PAIRS = {
 }
 """Keys of two values side by side, with the word before each."""
 
+EITHER_ORDER = ("learning_rate",)
+"""Pairs whose two bounds may come in either order; the form has the lower one first."""
+
 
 def typed_from(values: Mapping[str, Any]) -> Typed:
     """What a form shows when it starts from *values*; missing keys have their defaults."""
@@ -51,11 +54,16 @@ def with_values(typed: Typed, values: Mapping[str, Any]) -> Typed:
 def fits(key: str, value: Any) -> bool:
     """Whether the inputs of a key can hold *value*, be it right or wrong."""
     typed: Typed = MultiDict()
+    if value is None:
+        return is_optional(SweepConfig.model_fields[key])
     try:
         _put(typed, key, value)
     except (TypeError, ValueError, LookupError, AttributeError):
         return False
-    return bool(_texts(read(typed).get(key)) == _texts(value))
+    back, given = _texts(read(typed).get(key)), _texts(value)
+    if key in EITHER_ORDER and isinstance(back, list) and isinstance(given, list):
+        return sorted(map(str, back)) == sorted(map(str, given))
+    return bool(back == given)
 
 
 def read(typed: Typed) -> dict[str, Any]:
@@ -152,7 +160,7 @@ def _put(typed: Typed, key: str, value: Any) -> None:
     elif kind == "choices":
         typed.setlist(key, [str(item) for item in value])
     elif kind == "pair":
-        shown = sorted(value) if value and key == "learning_rate" else value
+        shown = sorted(value) if value and key in EITHER_ORDER else value
         for place in (0, 1):
             typed[f"{key}.{place}"] = show(shown[place]) if value else ""
     elif kind == "stages":
@@ -173,8 +181,8 @@ def _texts(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): _texts(part) for name, part in value.items() if part is not None and part is not False}
     if isinstance(value, list):
-        return _texts(value[0]) if len(value) == 1 else [_texts(part) for part in value]
-    return "" if value is None else show(value).strip()
+        return [_texts(part) for part in value] if len(value) > 1 else _texts(value[0]) if value else ""
+    return "" if value is None else re.sub(r",\s+", ",", show(value).strip())
 
 
 def _text(typed: Typed, name: str) -> str:

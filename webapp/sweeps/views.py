@@ -124,16 +124,16 @@ def _filled(values: Mapping[str, Any], **rest: Any) -> ResponseReturnValue:
     """The form with these values; where it cannot hold one of them, all as YAML."""
     try:
         return _answer(_page(document.typed_of(values), **rest))
-    except ConfigError:
-        return _answer(_text_page(document.write(plain(values)), **rest), 400)
+    except ConfigError as error:
+        return _answer(_text_page(document.write(plain(values)), error.problems, **rest), 400)
 
 
 def _filled_from(text: str) -> ResponseReturnValue:
     """The form with the values of a YAML text; where it cannot be, the text, with what is wrong."""
     try:
         shown = document.typed_of(document.read(text))
-    except ConfigError:
-        return _answer(_text_page(text), 400)
+    except ConfigError as error:
+        return _answer(_text_page(text, error.problems), 400)
     return _answer(_page(shown))
 
 
