@@ -35,6 +35,8 @@ MOST_POINTS = 500
 """Over a contour."""
 GRID = 32
 """Of a contour: places along a numeric axis."""
+CELLS = 4 * GRID
+"""Of a contour: along a numeric axis, in which losses are added up before they are smoothed."""
 LARGEST = 1e280
 """A loss beyond it is none: it cannot be drawn."""
 FAR = 3.0
@@ -109,12 +111,17 @@ def contour(columns: TrialColumns, x: ChartAxis, y: ChartAxis) -> Document:
     present = np.isfinite(at[0]) & np.isfinite(at[1])
     done, at = done.take(present), [values[present] for values in at]
     places = [_places(axis) for axis in (x, y)]
-    near_x, near_y = (_nearness(axis, place, values) for axis, place, values in zip((x, y), places, at, strict=True))
-    losses = np.clip(done.loss, scale["low"], scale["high"])
+    (cells_x, near_x), (cells_y, near_y) = (
+        _nearness(axis, place, values) for axis, place, values in zip((x, y), places, at, strict=True)
+    )
+    losses = np.clip(done.loss, scale["low"], scale["high"]) if len(done) else done.loss
     losses = np.log10(losses) if scale["log"] else losses
-    weight = near_y @ near_x.T
+    shape = near_y.shape[1], near_x.shape[1]
+    cells = cells_y * shape[1] + cells_x
+    counts, sums = (np.bincount(cells, part, shape[0] * shape[1]).reshape(shape) for part in (None, losses))
+    weight, total = near_y @ counts @ near_x.T, near_y @ sums @ near_x.T
     known = weight >= np.exp(-0.5 * REACH**2)
-    mean = np.divide((near_y * losses) @ near_x.T, weight, out=np.full(weight.shape, np.nan), where=known)
+    mean = np.divide(total, weight, out=np.full(weight.shape, np.nan), where=known)
     shown = done.take(best_and_even(done.loss, MOST_POINTS))
     return {
         "total": len(done),
@@ -257,15 +264,15 @@ def _places(axis: ChartAxis) -> Floats:
     return axis.at(np.linspace(0, 1, GRID))
 
 
-def _nearness(axis: ChartAxis, places: Floats, values: Floats) -> Floats:
-    """How near each value is to each place, 0 to 1: [place, value]."""
+def _nearness(axis: ChartAxis, places: Floats, values: Floats) -> tuple[Ints, Floats]:
+    """Cells along an axis: that of each value, and how near each is to each place, 0 to 1: [place, cell]."""
     if axis.kind == "categorical":
-        return np.equal.outer(places, values).astype(np.float64)
+        return values.astype(np.int64), np.eye(len(axis.choices))
     units = axis.unit(values)
     width = float(np.clip(np.std(units) * max(len(units), 1) ** (-1 / 6), 1 / GRID, 4 / GRID)) if len(units) else 1.0
-    distance = np.subtract.outer(axis.unit(places), units) / width
-    near: Floats = np.exp(-0.5 * distance**2)
-    return near
+    centres = (np.arange(CELLS) + 0.5) / CELLS
+    distance = np.subtract.outer(axis.unit(places), centres) / width
+    return np.clip(units * CELLS, 0, CELLS - 1).astype(np.int64), np.exp(-0.5 * distance**2)
 
 
 def _grid_values(axis: ChartAxis, places: Floats) -> Sequence[Any]:
