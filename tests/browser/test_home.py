@@ -58,7 +58,7 @@ def test_the_home_page_follows_a_sweep_from_the_queue_to_its_result(ada: Page, s
 def test_the_line_of_the_best_loss_is_drawn(ada: Page, store: Store) -> None:
     now = datetime.now(UTC)
     run_id = store.runs.create({"status": "RUNNING"})
-    store.runs.put_metric(run_id, "best_loss", [1, 2], [4.0, 1.0], [now, now])
+    store.runs.put_metric(run_id, "loss", [1, 2], [4.0, 1.0], [now, now])
     writer = Writer(store, opt_stages=[[100, 8]])
     writer.claim()
     writer.begin_stage(0)

@@ -104,24 +104,25 @@ def _card(store: Store, sweep: Mapping[str, Any], now: datetime) -> Document:
 
 
 def _trend(store: Store, sweep: Mapping[str, Any]) -> list[list[float]]:
-    """[trials that have completed, best loss] at each new best, at most POINTS, and as it is now."""
+    """[number of a trial, best loss] at each new best, at most POINTS, and [trials that are done, best loss]."""
     best, run_id = sweep.get("best") or {}, sweep.get("run_id")
     if run_id is None or best.get("loss") is None:
         return []
-    trials = _head(sweep)["trials"]
-    completed = trials["done"] - trials["failed"] - trials["pruned"]
-    before = [point for point in _improvements(store, run_id, best.get("number")) if point[0] < completed]
-    return [*([*point] for point in before), [completed, best["loss"]]]
+    done = _head(sweep)["trials"]["done"]
+    return [
+        *([min(number, done), loss] for number, loss in _improvements(store, run_id, best["number"])),
+        [done, best["loss"]],
+    ]
 
 
 @lru_cache(maxsize=2 * MOST_CARDS)
-def _improvements(store: Store, run_id: Any, best: int | None) -> tuple[tuple[float, float], ...]:
-    """The steps down in the run's metric of the best loss, as long as trial *best* is it."""
-    metric = store.runs.metric(run_id, "best_loss") or {"steps": [], "values": []}
+def _improvements(store: Store, run_id: Any, best: int) -> tuple[tuple[float, float], ...]:
+    """The new bests among the losses of a run, as long as trial *best* is the last of them."""
+    metric = store.runs.metric(run_id, "loss") or {"steps": [], "values": []}
     steps: list[tuple[float, float]] = []
-    for step, value in zip(metric["steps"], metric["values"], strict=False):
+    for number, value in zip(metric["steps"], metric["values"], strict=False):
         if not steps or value < steps[-1][1]:
-            steps.append((step, value))
+            steps.append((max(number, steps[-1][0]) if steps else number, value))
     return tuple(steps[:: -(-len(steps) // POINTS) or 1])
 
 

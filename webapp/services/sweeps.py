@@ -1,4 +1,4 @@
-"""Sweeps: create one from what a form, or anything else, gives; stop one; the overview of the home page."""
+"""Sweeps: create one from what a form, or anything else, gives, or from an earlier one; the example."""
 
 from __future__ import annotations
 

@@ -81,11 +81,11 @@ def test_a_card_has_its_progress_its_best_so_far_and_what_was_lost(store: Store)
         "seconds_left": 7.5,
     }
     claimed(store, "runs", run_id=run_id, progress=progress, best={"number": 3, "loss": 0.25, "params": {}})
-    store.runs.put_metric(run_id, "best_loss", [1, 2, 3], [2.0, 2.0, 0.5], [NOW] * 3)
+    store.runs.put_metric(run_id, "loss", [2, 1, 4, 3], [2.0, 2.5, 0.5, 0.25], [NOW] * 4)
     (card,) = home.overview(store, NOW)["running"]
     assert card["trials"] == {"done": 8, "failed": 1, "pruned": 2, "total": 9}
     assert (card["share"], card["seconds_left"], card["best"], card["machine"]) == (0.25, 7.5, 0.25, "turing")
-    assert card["trend"] == [[1, 2.0], [3, 0.5], [5, 0.25]], "of those that completed"
+    assert card["trend"] == [[2, 2.0], [4, 0.5], [4, 0.25], [8, 0.25]], "in the order in which they ended"
     assert card["silent"] is False
     assert home.overview(store, NOW + timedelta(minutes=1))["running"][0]["silent"] is True
 
@@ -93,7 +93,7 @@ def test_a_card_has_its_progress_its_best_so_far_and_what_was_lost(store: Store)
 def test_the_line_of_the_best_loss_stays_short_however_many_steps_it_has(store: Store) -> None:
     run_id = store.runs.create({"status": "RUNNING"})
     claimed(store, "runs", run_id=run_id, progress={"done": 5000}, best={"number": 1, "loss": 0.1, "params": {}})
-    store.runs.put_metric(run_id, "best_loss", list(range(1, 5001)), [1 / n for n in range(1, 5001)], [NOW] * 5000)
+    store.runs.put_metric(run_id, "loss", list(range(1, 5001)), [1 / n for n in range(1, 5001)], [NOW] * 5000)
     (card,) = home.overview(store, NOW)["running"]
     assert len(card["trend"]) <= home.POINTS + 1
     assert card["trend"][-1] == [5000, 0.1]
