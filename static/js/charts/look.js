@@ -1,6 +1,7 @@
 // What all charts look like: the colours of the page, and what every option begins with.
 
-const FONT = 'system-ui, -apple-system, "Segoe UI", "Helvetica Neue", "Noto Sans", "Liberation Sans", Arial, sans-serif';
+// Its names in single quotes: they come into attributes of an SVG file as they are.
+const FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', 'Noto Sans', 'Liberation Sans', Arial, sans-serif";
 // Cividis, which reads alike with and without colour blindness, without its palest end.
 const RAMP = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55"];
 

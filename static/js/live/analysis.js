@@ -70,6 +70,8 @@ class Source {
 
 const [across, up] = ["x", "y"].map((name) => document.querySelector(`[data-chart="contour"] select[name="${name}"]`));
 
+const remember = () => [across, up].forEach((select) => { select.dataset.before = select.value; });
+
 // The two axes of the contour: the most important ones, or the first with numbers, until somebody chooses.
 function offerAxes({ axes, labels }) {
   const ranked = axes.map((axis) => axis.name);
@@ -83,6 +85,7 @@ function offerAxes({ axes, labels }) {
     chosen[at] = select.value;
     select.disabled = names.length < 2;
   });
+  remember();
   if (names.length < 2) sources.contour.chart.show({});
   sources.contour.later();
 }
@@ -97,13 +100,12 @@ const sources = {
 };
 const all = Object.values(sources);
 
-let axes = ["", ""];
-for (const select of [across, up]) {
+for (const [select, other] of [[across, up], [up, across]]) {
   select.addEventListener("change", () => {
-    if (across.value === up.value) (select === across ? up : across).value = axes[select === across ? 0 : 1];
+    if (select.value === other.value) other.value = select.dataset.before; // they change places
+    remember();
     sources.contour.renew(true);
   });
-  select.addEventListener("focus", () => { axes = [across.value, up.value]; });
 }
 
 function offerStages() {
