@@ -75,7 +75,7 @@ function attempts() {
 const names = new RegExp(`\\btrials? (?:\\(?\\d+, )*${number}\\b`);
 function log() {
   const lines = state.log.filter((line) => names.test(line.text ?? ""));
-  const place = find("log");
+  const place = find("lines");
   if (!lines.length) place.replaceChildren(element("div", { class: "log-none" }, "None."));
   else place.replaceChildren(...lines.map((line) => element("div", { class: `log-line level-${String(line.level ?? "info").toLowerCase()}` }, element("time", {}, clock(line.at)), line.text)));
   place.scrollTop = place.scrollHeight;

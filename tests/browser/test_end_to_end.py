@@ -78,7 +78,7 @@ def test_the_laptop_sweep_goes_from_the_form_to_the_history(
     show(page, "Trials")
     expect(rows).to_have_count(18)  # nine of the search, and the best three from three other seeds
     show(page, "Log")
-    expect(page.locator("[data-log]")).to_contain_text("stage 3 of 3")
+    expect(page.locator("[data-lines]")).to_contain_text("stage 3 of 3")
     show(page, "Overview")
     assert page.evaluate("window.loadedOnce") is True, "the page was loaded anew"
     best = float(page.locator("[data-best-loss]").inner_text())

@@ -7,7 +7,7 @@ import { count, element } from "../text.js";
 const LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 const RAW = /^(Running command|Queuing-up command|Started run with ID|Started$|Result:|Completed after)/;
 
-const place = find("log");
+const place = find("lines");
 const form = find("log-filters");
 const note = document.querySelector("[data-tab-note='log']");
 let drawn = []; // the lines that stand in the page, of state.log
