@@ -62,6 +62,7 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
         COMPRESS_REGISTER=False,  # _headers says what is compressed
         COMPRESS_ALGORITHM=["br", "gzip"],
+        COMPRESS_BR_LEVEL=5,
     )
     app.extensions[STORE] = store
     app.extensions[SETTINGS] = settings

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.analysis.thinning import exact, whole
+from engine.analysis import thinning
 from engine.columns import TrialColumns
 from engine.config import SweepConfig
 from engine.domain import ENDED, TrialState
@@ -42,8 +42,8 @@ def snapshot(store: Store, sweep_id: str, now: datetime) -> Document:
     """Everything the live page shows: {seq, sweep, config, titles, stages, trials, older, curves, processes, resources,
     edits, log, queue}.
 
-    *trials* are the rows of the newest ROWS trials; *older* are [number, stage, state, loss] of those before. *queue*
-    says why a waiting sweep waits.
+    *trials* are the rows of the newest ROWS trials; *older* are [number, stage, state, loss] of those before, the loss
+    with six digits. *queue* says why a waiting sweep waits.
 
     The number is read first: events above it may already be in what is read after it, and since every event
     carries whole values, applying them again changes nothing.
@@ -69,7 +69,8 @@ def snapshot(store: Store, sweep_id: str, now: datetime) -> Document:
 
 
 def _heads(trials: TrialColumns) -> list[list[Any]]:
-    columns = whole(trials.number), whole(trials.stage), trials.state.texts(), exact(trials.loss)
+    numbers, stages = thinning.whole(trials.number), thinning.whole(trials.stage)
+    columns = numbers, stages, trials.state.texts(), thinning.plain(trials.loss)
     return [list(head) for head in zip(*columns, strict=True)]
 
 
