@@ -1,6 +1,7 @@
 # make run    the dashboard with its embedded database, on http://127.0.0.1:5000
 # make test   all tests, the browser's included
-# make bench  this engine beside its peers, in one run, printed as ratios (about ten minutes)
+# make bench  this engine beside its peers, training and search, in one run, printed as ratios (about 25 minutes)
+# make bench-search  the search alone: what is found with equally many steps, and what suggestions cost (15 minutes)
 # make bench-large  the large schedule of the 2017 program, and the time to its error (about 15 minutes)
 # make bench-analysis  the time and size of what the charts of a sweep of 10,000 trials are sent (about three minutes)
 # make bench-web  200 browsers on one sweep, and the page of 10,000 trials beside optuna-dashboard's (about five minutes)
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test bench bench-large bench-analysis bench-web check browser clean
+.PHONY: run test bench bench-search bench-large bench-analysis bench-web check browser clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runs
@@ -46,6 +47,10 @@ $(VENV)/.tests: requirements-dev.txt $(VENV)/.runs
 
 bench: $(VENV)/.benches
 	@$(BIN)/python -m bench.training $(ARGS)
+	@$(BIN)/python -m bench.search
+
+bench-search: $(VENV)/.benches
+	@$(BIN)/python -m bench.search $(ARGS)
 
 bench-large: $(VENV)/.tests
 	@$(BIN)/python -m bench.large $(ARGS)

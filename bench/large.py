@@ -18,13 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from bench import GOAL
 from engine.config import LARGE_STAGES, parse
 from engine.data import Parts, prepare
 from engine.models.regressor import Architecture
 from tests.installation import ENDED_NAMES, Installation, installation
-
-GOAL = 0.00704
-"""Root mean squared error on the test part that the 2017 program reached with this schedule, in 22.35 hours."""
 
 
 def test_error(place: Installation, sweep_id: str, trial: dict[str, Any], data: Parts) -> float:
