@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -71,3 +71,21 @@ def test_the_newest_of_a_kind_are_found_however_far_back_they_are(
         assert [event.seq for event in store.events.newest("s1", EventType.STAGE, limit)] == expected
     assert [event.seq for event in store.events.newest("s1", EventType.LOG, 3)] == [27, 28, 30]
     assert store.events.newest("s1", EventType.EDIT, 3) == []
+
+
+def test_the_events_of_a_time_are_found_among_many(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_module, "WINDOW", 4)
+    for second in range(40):
+        kind = EventType.LOG if second % 2 else EventType.PROGRESS
+        store.events.append("s1", [(kind, {"second": second}, NOW + timedelta(seconds=second))])
+    store.events.prune(NOW + timedelta(seconds=5))
+
+    def between(begin: int, end: int, limit: int = 99) -> list[int]:
+        times = (NOW + timedelta(seconds=begin), NOW + timedelta(seconds=end))
+        return [event.data["second"] for event in store.events.between("s1", EventType.LOG, *times, limit)]
+
+    assert between(10, 15) == [11, 13, 15]
+    assert between(0, 8) == [5, 7]
+    assert between(36, 99) == [37, 39]
+    assert between(10, 30, limit=2) == [11, 13]
+    assert between(50, 60) == []

@@ -244,6 +244,12 @@ class TestTrials:
         assert [item["number"] for item in store.trials.of_sweep("s1", after=1, limit=2)] == [2, 3]
         assert store.trials.of_sweep("s2") == []
 
+    def test_the_errors_of_some_trials_are_read_without_the_rest(self, store: Store) -> None:
+        for number, error in ((1, "the loss became NaN"), (2, None), (3, "killed")):
+            store.trials.put(to_document(trial(number, error=error), 1))
+        assert store.trials.errors("s1", [1, 2, 9]) == {1: "the loss became NaN"}
+        assert store.trials.errors("s1", []) == {}
+
     def test_curves_are_read_only_when_asked_for(self, store: Store) -> None:
         store.trials.put(to_document(trial(curve=[[1, 2.0, 3.0]]), 1))
         assert "curve" not in store.trials.of_sweep("s1")[0]

@@ -40,6 +40,7 @@ class Driver:
 
     def __init__(self, folder: Path, private: bool = True, deadlines: Deadlines | None = None, **values: str) -> None:
         self.told: list[dict[str, Any]] = []
+        self.used: dict[str, list[int]] = {}
         self.log_dir = folder / "logs"
         self.log_dir.mkdir()
         config = parse({"data_instances": 400, **values})
@@ -51,6 +52,7 @@ class Driver:
             self.told.append,
             private,
             deadlines=deadlines or Deadlines(),
+            tell_used=self.used.update,
         )
         self.cluster.start()
         self.happened: list[Happening] = []
@@ -174,6 +176,19 @@ def test_workers_train_their_own_trials_and_one_that_is_killed_comes_back(start:
     wait_gone(processes)
     assert {driver.process(role, index)["state"] for role, index in (("ps", 0), ("worker", 1))} == {"stopped"}
     driver.cluster.stop = lambda: None  # type: ignore[method-assign]
+
+
+def test_what_the_processes_use_is_told(start: Callable[..., Driver]) -> None:
+    driver = start(**TRIALS)
+    driver.wait_idle("worker_0", "worker_1")
+    driver.train("worker_0", 1, steps=50_000_000)
+
+    def works() -> bool:
+        return driver.used.get("worker_0", [0])[0] > 0
+
+    driver.until(works, what="the CPU of a process that trains")
+    assert set(driver.used) == {"ps_0", "worker_0", "worker_1"}
+    assert all(20 < megabytes < 5000 for _, megabytes in driver.used.values())
 
 
 def test_all_workers_train_one_trial_asynchronously_and_it_survives_its_servers(start: Callable[..., Driver]) -> None:

@@ -99,7 +99,12 @@ class TestAFinishedSweep:
         place, sweep_id = finished
         events = place.store.events.after(sweep_id, 0, limit=10_000)
         assert [event.seq for event in events] == list(range(1, len(events) + 1))
-        assert [event.data["index"] for event in events if event.type is EventType.STAGE] == [0, 1, 2]
+        stages = [event.data for event in events if event.type is EventType.STAGE]
+        assert [(stage["index"], stage["sampler"], stage["pruner"]) for stage in stages] == [
+            (index, "RS", "none") for index in range(3)
+        ]
+        used = [event.data["processes"] for event in events if event.type is EventType.RESOURCES]
+        assert {"ps_0", "worker_0", "worker_1"} in [set(processes) for processes in used]
         ended = [event.data["number"] for event in events
                  if event.type is EventType.TRIAL and event.data["state"] == "COMPLETED"]  # fmt: skip
         assert sorted(ended) == list(range(1, 10))
@@ -108,6 +113,7 @@ class TestAFinishedSweep:
         assert roles == {"ps", "worker"}
         lines = [line["text"] for event in events if event.type is EventType.LOG for line in event.data["lines"]]
         assert any("stage 3 of 3" in line for line in lines)
+        assert not any("Running command" in line for line in lines), "what Sacred says of its run is not for the page"
 
     def test_its_sacred_run_is_what_sacreds_own_observer_would_have_written(
         self, finished: tuple[Installation, str]

@@ -26,13 +26,15 @@ export async function send(path, body, { refuse = refused } = {}) {
     const type = answer.headers.get("Content-Type") ?? "";
     const said = answer.status === 204 ? {} : type.includes("json") ? await answer.json() : await answer.text();
     if (answer.ok) refused("");
-    else if (typeof said !== "string") refuse(said.detail, said);
+    else if (typeof said !== "string") refuse(said.problems ? sentence(said.problems.map(({ message }) => message).join("; ")) : said.detail, said);
     return { ok: answer.ok, said };
   } catch {
     refuse("The server does not answer; try again.", {});
     return { ok: false, said: {} };
   }
 }
+
+const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 export function refused(reason) {
   const place = find("refused");

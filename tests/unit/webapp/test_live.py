@@ -1,4 +1,4 @@
-"""What the live page asks for: trials sorted and filtered, one trial, why a sweep waits, logs, and what may be changed."""
+"""What the live page asks for: trials in order, one trial, why a sweep waits, logs, and what may be changed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from engine.config import parse
 from engine.domain import Trial, TrialState
@@ -18,6 +19,7 @@ from engine.events import EventType
 from engine.store import Store
 from engine.store.trials import to_document
 from tests.unit.webapp.conftest import token
+from webapp.sweeps.typed import typed_from
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 C, F, P, R = TrialState.COMPLETED, TrialState.FAILED, TrialState.PRUNED, TrialState.RUNNING
@@ -201,29 +203,28 @@ def test_a_log_that_another_machine_has_is_told_in_words(ada: FlaskClient, sweep
     assert "The log of worker_0 is not on this machine; it should lie on here, at" in answer.get_json()["detail"]
 
 
-def change(client: FlaskClient, sweep_id: str, **values: str) -> Any:
-    """Send the fields of the dialog, with *values* in place of what is in them; __ is a dot."""
+def change(client: FlaskClient, store: Store, sweep_id: str, **values: str) -> TestResponse:
+    """Send the fields of the dialog as they are shown, with *values* in place of what is in them; __ is a dot."""
     html = client.get(f"/sweeps/{sweep_id}/change").get_data(as_text=True)
-    fields = dict(re.findall(r'<input[^>]*?type="(?:text|hidden)"[^>]*?name="([^"]+)"[^>]*?value="([^"]*)"', html, re.S))
-    for name, rest in re.findall(r'<input[^>]*?name="([^"]+)"([^>]*)>', html, re.S):
-        if "checked" in rest and (value := re.search(r'value="([^"]*)"', rest)):
-            fields.setdefault(name, [])
-            if isinstance(fields[name], list):
-                fields[name].append(value[1])
-    fields |= {name.replace("__", "."): value for name, value in values.items()}
+    shown = set(re.findall(r'name="([^"]+)"', html))
+    fields = {name: texts for name, texts in typed_from(store.sweeps.get(sweep_id)["config"]).lists() if name in shown}
+    version = re.search(r'name="version" value="(\d+)"', html)
+    assert version
+    typed = {name.replace("__", "."): [value] for name, value in values.items()}
+    assert typed.keys() <= shown
     headers = {"X-CSRFToken": token(client, "/sweeps/new"), "Accept": "application/json"}
-    return client.post(f"/sweeps/{sweep_id}/change", data=fields, headers=headers)
+    return client.post(f"/sweeps/{sweep_id}/change", data={**fields, "version": version[1], **typed}, headers=headers)
 
 
 def test_only_what_was_typed_anew_is_changed(ada: FlaskClient, store: Store, sweep_id: str) -> None:
-    answer = change(ada, sweep_id, batch_size__1="500", hyperparam_opt="TPE")
+    answer = change(ada, store, sweep_id, batch_size__1="500", hyperparam_opt="TPE")
     assert (answer.status_code, answer.get_json()) == (200, {"version": 2})
     (edit,) = store.sweeps.get(sweep_id)["edits"]
     assert edit["changes"] == {"batch_size": [[100, 2000], [100, 500]], "hyperparam_opt": ["RS", "TPE"]}
 
 
 def test_what_is_wrong_stands_at_its_field_with_what_was_typed(ada: FlaskClient, store: Store, sweep_id: str) -> None:
-    answer = change(ada, sweep_id, batch_size__1="50")
+    answer = change(ada, store, sweep_id, batch_size__1="50")
     assert answer.status_code == 400
     html = answer.get_data(as_text=True)
     assert re.search(r'id="batch_size-problem">the lower bound 100 is above', html)
@@ -233,11 +234,11 @@ def test_what_is_wrong_stands_at_its_field_with_what_was_typed(ada: FlaskClient,
 
 
 def test_nothing_changed_and_an_old_version_are_told(ada: FlaskClient, store: Store, sweep_id: str) -> None:
-    answer = change(ada, sweep_id)
+    answer = change(ada, store, sweep_id)
     assert answer.status_code == 400
     assert "nothing was changed" in answer.get_data(as_text=True)
-    assert change(ada, sweep_id, batch_size__1="500").status_code == 200
-    answer = change(ada, sweep_id, version="1", batch_size__1="600")
+    assert change(ada, store, sweep_id, batch_size__1="500").status_code == 200
+    answer = change(ada, store, sweep_id, version="1", batch_size__1="600")
     assert answer.status_code == 409
     assert "Somebody else has changed the sweep" in answer.get_json()["detail"]
 
