@@ -1,7 +1,7 @@
 // The versions of the configuration: who changed what, when, and when the engine took it up.
 import { follow, on } from "./bus.js";
 import { hasEnded, state } from "./state.js";
-import { find, inShort, trialPath } from "./words.js";
+import { find, inShort, trialPath, watcher } from "./words.js";
 import { element, network, time } from "../text.js";
 
 const applied = new Map(); // version → seconds until the engine took it up, of what this page has seen
@@ -17,8 +17,11 @@ for (const edit of state.edits) if (state.sweep.applied >= edit.version) applied
 
 const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
+const same = watcher();
+
 function draw() {
   const { sweep } = state;
+  if (same(state.edits, [...applied], sweep.version, sweep.state)) return;
   find("version").textContent = `version ${sweep.version}`;
   find("versions-empty").hidden = state.edits.length > 0;
   find("versions").replaceChildren(...[...state.edits].reverse().map(version));

@@ -1,7 +1,7 @@
 // How far the sweep is, what it has found, and why it ended.
 import { follow } from "./bus.js";
 import { hasEnded, state, stepOf } from "./state.js";
-import { FIGURES, big, definitions, figure, find, processName, trialPath } from "./words.js";
+import { FIGURES, big, definitions, figure, find, processName, trialPath, watcher } from "./words.js";
 import { badge, capital, count, dash, duration, element, isNumber, loss, network, parameters } from "../text.js";
 
 const OVER = ["COMPLETED", "PRUNED", "FAILED"];
@@ -165,11 +165,14 @@ function best() {
   find("best").replaceChildren(...definitions(rows));
 }
 
+const sameConfirmed = watcher();
+
 // What the best configurations are worth on the test part.
 function confirmed() {
   const list = state.sweep.confirmed ?? [];
   const { baseline } = state.sweep;
   const told = state.sweep.progress ?? {};
+  if (sameConfirmed(list, baseline, told.to_confirm, told.confirmed, hasEnded(), state.config)) return;
   const wait = find("confirmed-wait");
   wait.hidden = list.length > 0;
   wait.textContent = told.to_confirm > 0

@@ -59,3 +59,15 @@ export function definitions(rows) {
     .filter(([, value]) => value !== "" && value !== null && value !== undefined)
     .flatMap(([name, value]) => [element("dt", {}, capital(name)), element("dd", {}, value)]);
 }
+
+// same(values): whether these are what they were at the last call. What has not changed need not be drawn anew, and
+// keeps its focus.
+export function watcher() {
+  let before = "";
+  return (...values) => {
+    const now = JSON.stringify(values);
+    const isSame = now === before;
+    before = now;
+    return isSame;
+  };
+}
