@@ -178,7 +178,7 @@ function confirmed() {
   wait.textContent = told.to_confirm > 0
     ? `The best configurations are trained again from other seeds: ${count(told.confirmed)} of ${count(told.to_confirm)}.`
     : hasEnded() || state.config.confirm === 0 ? "Nothing has been confirmed."
-    : `When the search has ended, the best ${state.config.confirm === 1 ? "is" : count(state.config.confirm)} trained again from ${count(state.config.confirm_seeds)} other seeds.`;
+    : `When the search has ended, the best ${state.config.confirm === 1 ? "is" : `${count(state.config.confirm)} are`} trained again from ${count(state.config.confirm_seeds)} other seeds.`;
   find("confirmed-table").hidden = list.length === 0;
   const least = Math.min(...list.map((one) => one.figures.rmse?.mean ?? Infinity));
   find("baseline").textContent = baseline && Number.isFinite(least)

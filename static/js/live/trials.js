@@ -170,7 +170,7 @@ function trialRow(number) {
     element("td", { class: "num" }, later ?? duration(trial.seconds)),
     element("td", { class: "num" }, later ?? (trial.worker ?? dash).replace("worker_", "")),
     element("td", { class: "num" }, running ? element("span", { class: "mini", "aria-hidden": "true" }, share) : null, later ?? (trial.state === "COMPLETED" || step === 0 ? count(step || trial.steps) : `${count(step)} / ${count(trial.steps)}`)),
-    element("td", { class: "what" }, later, trial.error ? element("span", { class: "trial-error", title: trial.error.slice(0, 500) }, String(trial.error).trim().split("\n").at(-1)) : null,
+    element("td", { class: "what", title: `${network(trial.params)} ${inShort(trial.params)}`.trim() || null }, later, trial.error ? element("span", { class: "trial-error", title: trial.error.slice(0, 500) }, String(trial.error).trim().split("\n").at(-1)) : null,
       element("span", { class: "mono" }, network(trial.params)), " ", inShort(trial.params)),
   );
   if (table.tHead.rows[0].cells.length > row.cells.length) row.append(element("td", { class: "num" }, steers() ? action(trial) : null));
