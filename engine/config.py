@@ -209,8 +209,7 @@ class SweepConfig(BaseModel):
         "",
         "model",
         "Your own class",
-        "Goes with the model Custom: package.module:Class, or name.py:Class for a file that an administrator has "
-        "uploaded. Empty: the LSTM.",
+        "package.module:Class, or name.py:Class for a file that an administrator has uploaded. Empty: the LSTM.",
         max_length=200,
     )
     model_space: dict[str, Annotated[dict[str, Any], BeforeValidator(_axis)]] = _key(
@@ -362,11 +361,15 @@ class SweepConfig(BaseModel):
         [0.001, 0.0001],
         "search",
         "Learning rate",
-        "Two bounds, in either order; drawn uniformly between them.",
+        "Two bounds, in either order.",
         live=True,
     )
     log_scale: bool = _key(
-        False, "search", "Logarithmic learning rate", "Draw the learning rate uniformly in its logarithm.", live=True
+        False,
+        "search",
+        "Logarithmic learning rate",
+        "Draw it uniformly in its logarithm instead of its value.",
+        live=True,
     )
     train_optimizer: list[Literal["Adam", "sgd", "Adagrad"]] = _key(
         [*OPTIMIZERS], "search", "Training optimizers", "Each trial draws one of those chosen.", live=True

@@ -126,7 +126,7 @@ def _mismatches(config: SweepConfig, data: Data) -> list[Problem]:
         fix = "choose Regressor, a data set of texts, or name a class of your own in model_class"
         return [Problem("nn_model", f"the LSTM classifies texts, and the data set {config.dataset!r} is a table; {fix}")]
     if config.nn_model != "Custom" and data.kind == "texts":
-        fix = "choose Custom, or a data set that is a table"
+        fix = "choose the text classifier (Custom), or a data set that is a table"
         message = f"a {config.nn_model} learns from numbers, and the data set {config.dataset!r} holds texts; {fix}"
         return [Problem("nn_model", message)]
     problems = []

@@ -79,8 +79,7 @@ function replace(html, focus) {
   for (const group of open) root.querySelector(`[data-group="${group}"] details`)?.setAttribute("open", "");
   document.title = answer.title;
   prepare();
-  const wrong = root.querySelector("[data-problems]:not([hidden])");
-  (focus === "problems" && wrong ? wrong : root.querySelector(focus))?.focus();
+  root.querySelector(focus)?.focus();
   return true;
 }
 
@@ -126,7 +125,8 @@ async function submit(event) {
   const address = button.getAttribute("formaction") ?? form().action;
   busy(button);
   const { preset, view } = button.dataset;
-  const focus = preset ? `[data-preset="${preset}"]` : view ? `[data-view="${view}"]` : "problems";
+  const wrong = "[data-problems]:not([hidden])";
+  const focus = preset ? `[data-preset="${preset}"]` : view ? `[data-view="${view}"]` : `${wrong}, [data-read-axes]`;
   if (!(await send(address, pairs, focus))) return;
   draft.keep(entries());
   if (view === "form" && root.querySelector("[data-text]")) root.querySelector("[data-problems]").focus();

@@ -268,7 +268,8 @@ def goes_with_class(typed: Typed) -> list[Problem]:
     """What else must be chosen for a class of the user's own."""
     if typed.get("nn_model") == "Custom":
         return []
-    return [Problem("nn_model", "a class of your own goes with the model Custom; choose it")]
+    title = extra_of(SweepConfig.model_fields["nn_model"])["choices"]["Custom"][0]
+    return [Problem("nn_model", f"a class of your own goes with the model “{title}”; choose it")]
 
 
 def in_titles(message: str) -> str:

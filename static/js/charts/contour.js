@@ -17,6 +17,7 @@ export const contour = {
   words: (data) => (!data.grid ? "It needs two axes to search." : data.points.number.length ? "" : "It is drawn when the first trial has completed."),
   say: (data) => `Loss over ${data.labels[data.x.name]} and ${data.labels[data.y.name]}, smoothed among ${count(data.total)} trials.`,
   note: (data) => (data.points.number.length < data.total ? `Circles: ${count(data.points.number.length)} of ${count(data.total)} trials.` : ""),
+  rows: () => 1,
   height: (_, width) => (width > 560 ? 400 : 340),
   table: (data) => ({
     columns: ["trial", "stage", data.labels[data.x.name], data.labels[data.y.name], "loss"],

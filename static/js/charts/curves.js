@@ -27,7 +27,9 @@ export function curves(open = () => undefined) {
       rows: data.curves.flatMap((curve) => curve.points.map(([step, training, validation]) => [curve.number, step, training, validation])),
     }),
     open: (event) => open(event.seriesId === undefined ? undefined : Number(event.seriesId.split(" ")[0])),
-    option: (data, { log, look: colours }) => {
+    option: (data, { log, width, look: colours }) => {
+      const many = data.curves.length > 1;
+      const legendRows = many ? Math.ceil(data.curves.length / Math.max(1, Math.floor(width / 95))) : 0;
       seat(data.curves.map((curve) => curve.number));
       const points = data.curves.flatMap((curve) => curve.points);
       const y = scaleOf(points.flatMap((point) => [point[1], point[2]]), log);
@@ -47,7 +49,7 @@ export function curves(open = () => undefined) {
           itemStyle: { color: colour },
           emphasis: { disabled: true },
           labelLayout: { moveOverlap: "shiftY" },
-          endLabel: { show: !isTraining && data.curves.length > 1, formatter: () => String(curve.number), color: colours.ink, fontSize: 11, distance: 4 },
+          endLabel: { show: !isTraining && many, formatter: () => String(curve.number), color: colours.ink, fontSize: 11, distance: 4 },
         };
       };
       const tip = (shown) => {
@@ -61,8 +63,8 @@ export function curves(open = () => undefined) {
           `${name}  ${["validation", "training"].filter((part) => part in one).map((part) => `${part} ${loss(one[part])}`).join(", ")}`)].join("\n");
       };
       return {
-        legend: legendLook(colours, { show: data.curves.length > 1, type: "plain", data: data.curves.map((curve) => ({ name: curve.name, lineStyle: { type: "solid" } })) }),
-        grid: { left: 8, right: data.curves.length > 1 ? 34 : 14, top: data.curves.length > 1 ? 30 + 18 * Math.floor((data.curves.length - 1) / 4) : 10, bottom: 6, outerBoundsMode: "same", outerBoundsContain: "all" },
+        legend: legendLook(colours, { show: many, data: data.curves.map((curve) => ({ name: curve.name, lineStyle: { type: "solid" } })) }),
+        grid: { left: 8, right: many ? 34 : 14, top: 10 + 20 * legendRows, bottom: 6, outerBoundsMode: "same", outerBoundsContain: "all" },
         xAxis: axisLook(colours, { ...x.axis, name: "step", nameGap: 24, splitLine: { show: false } }),
         yAxis: axisLook(colours, y.axis),
         dataZoom: zoomLook(),

@@ -1,9 +1,12 @@
 // The frame of a chart (templates/_macros/charts.html): what all charts do, whatever they draw. A kind of chart is
-// {words(data): why there is nothing to draw, or "", option(data, view): of ECharts, table(data, view): {columns, rows}
-// of all that is drawn, and maybe height(data, width), say(data): the chart in a sentence, note(data): a line below it,
-// key(data): what makes another chart of it, open(event, data): the address a click leads to, ready(chart, frame), once, and
-// after(frame), whenever it is drawn}.
-// *view* is {log, width, narrow, look, choice: {name: value of the controls}}.
+//   words(data): why there is nothing to draw, or "";  option(data, view): of ECharts;
+//   table(data, view, frame): {columns, rows} of all that is drawn;
+// and maybe
+//   rows(data), height(rows, width): how high it must be;  say(data): the chart in a sentence;
+//   note(data, frame): a line below it;  key(data, view): when this changes it is made anew;
+//   open(event, data): the address that a click leads to;
+//   ready(chart, frame), when it is made, and after(frame), whenever it is drawn.
+// *view* is {log, width, narrow, look}.
 import { csv, save } from "./save.js";
 import { base, look } from "./look.js";
 import { element } from "../text.js";
@@ -17,6 +20,11 @@ const library = () => (loaded ??= import("../../vendor/echarts-6.1.0/echarts.js"
   loaded = null;
   throw error;
 }));
+
+function whole(kind, data, view) {
+  const [common, own] = [base(view.look), kind.option(data, view)];
+  return { ...common, ...own, tooltip: { ...common.tooltip, ...own.tooltip } };
+}
 
 const all = new Set();
 document.addEventListener("nhop:theme", () => all.forEach((chart) => chart.redraw()));
@@ -75,6 +83,12 @@ export class Chart {
     this.later();
   }
 
+  // Make room for what is drawn, or will be, of so many *rows*: then nothing jumps when the data are there.
+  reserve(rows) {
+    const width = this.place.clientWidth;
+    if (width > 0 && this.kind.height) this.place.parentElement.style.height = `${this.kind.height(rows, width)}px`;
+  }
+
   later() {
     if (!this.due || !this.seen || this.timer) return;
     this.timer = setTimeout(() => {
@@ -91,8 +105,7 @@ export class Chart {
 
   view() {
     const width = this.place.clientWidth;
-    const choice = Object.fromEntries([...this.card.querySelectorAll("select[name]")].map((select) => [select.name, select.value]));
-    return { log: this.logBox?.checked ?? false, width, narrow: width < NARROW, look: look(), choice };
+    return { log: this.logBox?.checked ?? false, width, narrow: width < NARROW, look: look() };
   }
 
   blank(is, words) {
@@ -116,8 +129,7 @@ export class Chart {
     const { init } = await library();
     const view = this.view();
     if (view.width === 0) return;
-    const height = kind.height?.(data, view.width);
-    if (height) this.place.parentElement.style.height = `${height}px`;
+    if (kind.height) this.reserve(kind.rows(data));
     if (!this.chart) {
       this.chart = init(this.place, null, { renderer: "canvas" });
       this.key = "";
@@ -131,7 +143,7 @@ export class Chart {
       this.chart.resize();
     }
     const key = JSON.stringify([kind.key?.(data, view) ?? "", view.narrow]);
-    this.chart.setOption({ ...base(view.look), ...kind.option(data, view) }, key === this.key ? SERIES : { notMerge: true });
+    this.chart.setOption(whole(kind, data, view), key === this.key ? SERIES : { notMerge: true });
     this.key = key;
     this.card.dataset.is = "drawn";
     this.words.textContent = "";
@@ -207,7 +219,7 @@ export class Chart {
   async drawing(view) {
     const { init } = await library();
     const drawn = init(null, null, { renderer: "svg", ssr: true, width: view.width, height: this.place.clientHeight });
-    const option = { ...base(view.look), ...this.kind.option(this.data, view), backgroundColor: view.look.card };
+    const option = { ...whole(this.kind, this.data, view), backgroundColor: view.look.card };
     const zoom = this.chart.getOption().dataZoom?.[0];
     if (zoom && option.dataZoom) option.dataZoom = option.dataZoom.map((one) => ({ ...one, start: zoom.start, end: zoom.end }));
     drawn.setOption(option);

@@ -8,7 +8,8 @@ export const importance = {
   say: ({ axes, labels }) => `Importance: ${axes.map((axis) => `${labels[axis.name]} ${percent(axis.share)}`).join(", ")}.`,
   note: ({ message, explained, good, trials }) =>
     message || `Told by the best ${good} of ${trials} trials; the axes explain each by itself ${percent(explained)} of what makes them good.`,
-  height: ({ axes }) => Math.max(220, 40 + 27 * axes.length),
+  rows: ({ axes }) => axes.length,
+  height: (axes) => Math.max(220, 40 + 27 * axes),
   table: ({ axes, labels }) => ({ columns: ["axis", "share"], rows: axes.map((axis) => [labels[axis.name], axis.share]) }),
   option: ({ axes, labels }, { narrow, look: colours }) => {
     const ranked = axes.toReversed();

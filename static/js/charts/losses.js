@@ -63,7 +63,7 @@ export const losses = {
     const tip = ({ value, seriesName }, ticket, later) =>
       tell(value[2], [seriesName === "failed" ? "ended without a loss" : lossLine(value[3])], ticket, later);
     return {
-      legend: legendLook(colours, { data: ["completed", "pruned", "failed", "best so far"].filter((name) => ({ completed, pruned, failed }[name]?.length !== 0)) }),
+      legend: legendLook(colours, { itemWidth: 12, data: ["completed", "pruned", "failed", "best so far"].filter((name) => ({ completed, pruned, failed }[name]?.length !== 0)) }),
       grid: { left: 8, right: 14, top: 30, bottom: 6, outerBoundsMode: "same", outerBoundsContain: "all" },
       xAxis: axisLook(colours, { ...x.axis, name: "trial", nameGap: 24, splitLine: { show: false } }),
       yAxis: axisLook(colours, y.axis),

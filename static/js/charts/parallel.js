@@ -79,7 +79,8 @@ export const parallel = {
     return of + (brushed ? `${count(brushed.size)} of ${count(lines)} lines are brushed${brushed.size ? `, the best with loss ${loss(Math.min(...[...brushed].map((at) => data.lines.losses[at])))}` : ""}.` : "Drag along an axis to brush lines; a click on it ends that.");
   },
   key: (data) => data.axes.map((axis) => [axis.name, axis.choices]),
-  height: (data, width) => (width < 560 ? 40 + ROW * (data.axes.length + 1) : 380),
+  rows: ({ axes }) => axes.length,
+  height: (axes, width) => (width < 560 ? 40 + ROW * (axes + 1) : 380),
   table: (data, view, frame) => {
     const shown = columns(data);
     const brushed = frame?.brushed;

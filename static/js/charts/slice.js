@@ -21,7 +21,8 @@ export const slice = {
     return most < data.total ? `Each has at most ${count(most)} of ${count(data.total)} trials: the best, and an even sample of the others.` : "";
   },
   key: (data, { width }) => [columnsIn(width), drawn(data).map(({ axis }) => axis.name)],
-  height: (data, width) => TOP + Math.ceil(drawn(data).length / columnsIn(width)) * (ROW + FOOT),
+  rows: (data) => drawn(data).length,
+  height: (axes, width) => TOP + Math.ceil(axes / columnsIn(width)) * (ROW + FOOT),
   table: (data) => ({
     columns: ["axis", "trial", "stage", "value", "loss"],
     rows: drawn(data).flatMap(({ axis, points }) =>
@@ -31,11 +32,11 @@ export const slice = {
   option: (data, { log, width, look: colours }) => {
     const shown = drawn(data);
     const columns = columnsIn(width);
-    const wide = (width - LEFT - GAP * (columns - 1)) / columns;
+    const wide = (width - LEFT - GAP * columns) / columns;
     const y = lossScale(data.loss, log && data.loss.log);
     const stages = [...new Set(shown.flatMap(({ points }) => points.stage))].sort((a, b) => a - b);
     const scales = shown.map(({ axis }) => axisScale(axis));
-    const place = (at) => ({ left: LEFT + (at % columns) * (wide + GAP), top: TOP + Math.floor(at / columns) * (ROW + FOOT), width: wide - 8, height: ROW });
+    const place = (at) => ({ left: LEFT + (at % columns) * (wide + GAP), top: TOP + Math.floor(at / columns) * (ROW + FOOT), width: wide - 12, height: ROW });
     return {
       legend: legendLook(colours, { show: stages.length > 1, data: stages.map((stage) => `stage ${stage + 1}`) }),
       grid: shown.map((_, at) => ({ ...place(at), outerBoundsMode: "none" })),

@@ -20,7 +20,8 @@ export const timeline = {
     `Busy: ${workers.slice(0, 12).map((one) => `${called(one.worker)} ${Math.round(100 * one.busy)} %`).join(", ")}${workers.length > 12 ? ", …" : ""}.`,
     merged ? "A bar is of several trials that follow each other." : "",
   ].join(" ").trim(),
-  height: ({ workers }) => Math.max(180, 74 + 34 * workers.length),
+  rows: ({ workers }) => workers.length,
+  height: (workers) => Math.max(180, 74 + 34 * workers),
   table: ({ workers }) => ({
     columns: ["worker", "trial", "trials", "starts at second", "ends at second", "seconds of training", "states"],
     rows: workers.flatMap(({ worker, intervals }) => intervals.number.map((number, at) => [

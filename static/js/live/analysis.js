@@ -22,6 +22,14 @@ class Source {
     Object.assign(this, { name, query, told, due: true, asking: null, timer: 0, at: -Infinity, wait: EVERY_MS });
     this.card = document.querySelector(`[data-chart="${name}"]`);
     this.chart = new Chart(this.card, kind, { every: 0, near: () => this.later() });
+    this.reserve();
+  }
+
+  // Room for the axes, or the workers, until it is known what is drawn.
+  reserve() {
+    if (this.card.dataset.is !== "loading") return;
+    const axes = new Set(state.stages.flatMap((stage) => Object.keys(stage.space ?? {})));
+    this.chart.reserve(this.name === "timeline" ? state.config.worker_hosts.split(",").length : axes.size);
   }
 
   // What is drawn is out of date; *now*: something else is asked for, so nobody waits for it.
@@ -119,5 +127,6 @@ function offerStages() {
 stages.addEventListener("change", () => all.forEach((source) => source.renew(true)));
 on(["trial", "stage"], () => all.forEach((source) => source.renew()));
 on("stage", offerStages);
+on("shown", () => all.forEach((source) => source.reserve()));
 document.addEventListener("visibilitychange", () => all.forEach((source) => source.later()));
 offerStages();

@@ -102,8 +102,8 @@ def test_a_data_set_that_is_not_uploaded_is_refused_with_the_page_that_lists_the
 @pytest.mark.parametrize("name", ["code", "installed-sources"])
 def test_texts_for_a_regressor_are_refused_with_the_fix(name: str) -> None:
     assert problems_of({"dataset": name}, find) == {
-        "nn_model": f"a Regressor learns from numbers, and the data set {name!r} holds texts; choose Custom, or a data "
-        "set that is a table"
+        "nn_model": f"a Regressor learns from numbers, and the data set {name!r} holds texts; choose the text "
+        "classifier (Custom), or a data set that is a table"
     }
 
 
