@@ -686,6 +686,8 @@ class SweepConfig(BaseModel):
     def _dimensions(cls, value: list[int]) -> list[int]:
         if len(value) != 2 or min(value) < 1:
             raise _problem("give two whole numbers of at least 1: input and output nodes")
+        if max(value) > 1_000_000:
+            raise _problem(f"at most 1,000,000 nodes, got {max(value):,}")
         return value
 
     @field_validator("opt_stages")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -82,6 +83,8 @@ def read(text: str) -> dict[str, Any]:
         raise _refused("is nested too deeply") from None
     if not isinstance(values, dict):
         raise _refused("must hold `key: value` lines")
+    if not _is_plain(values):
+        raise _refused("holds a character that no text can hold: NUL, or half of a pair")
     seen: set[str] = set()
     for key, line in _keys(node):
         if key in seen:
@@ -162,6 +165,15 @@ def _plain(value: Any, key: str) -> Any:
                 if show(kind(value)) == value:
                     return kind(value)
     return value
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether all texts in it can be stored."""
+    if isinstance(value, Mapping):
+        return all(_is_plain(key) and _is_plain(part) for key, part in value.items())
+    if isinstance(value, list | tuple | set):
+        return all(map(_is_plain, value))
+    return not isinstance(value, str) or not re.search("[\0\ud800-\udfff]", value)
 
 
 def _refused(message: str) -> ConfigError:

@@ -182,7 +182,11 @@ def _texts(value: Any) -> Any:
         return {str(name): _texts(part) for name, part in value.items() if part is not None and part is not False}
     if isinstance(value, list):
         return [_texts(part) for part in value] if len(value) > 1 else _texts(value[0]) if value else ""
-    return "" if value is None else re.sub(r",\s+", ",", show(value).strip())
+    text = "" if value is None else re.sub(r",\s+", ",", show(value).strip())
+    try:
+        return f"{float(text):.12g}"
+    except ValueError:
+        return text
 
 
 def _text(typed: Typed, name: str) -> str:
