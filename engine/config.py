@@ -607,12 +607,22 @@ class SweepConfig(BaseModel):
         max_length=1000,
     )
 
-    @field_validator("hidden_layers", "batch_size")
+    @field_validator("batch_size")
     @classmethod
     def _counts(cls, value: list[int]) -> list[int]:
         return _bounds(value, least=1)
 
-    @field_validator("nodes_per_layer", "rnn_layers", "rnn_units", "rnn_seq_length")
+    @field_validator("hidden_layers")
+    @classmethod
+    def _depths(cls, value: list[int]) -> list[int]:
+        return _bounds(value, least=1, most=100)
+
+    @field_validator("rnn_layers")
+    @classmethod
+    def _rnn_depths(cls, value: list[int] | None) -> list[int] | None:
+        return None if value is None else _bounds(value, least=1, most=20)
+
+    @field_validator("nodes_per_layer", "rnn_units", "rnn_seq_length")
     @classmethod
     def _nodes(cls, value: list[int] | None) -> list[int] | None:
         return None if value is None else _bounds(value, least=1)
@@ -824,7 +834,7 @@ SAYS_SOMETHING: Mapping[tuple[str, ...], Callable[[SweepConfig], bool]] = {
 """The keys that belong to some values of others, and whether they do."""
 
 
-def _bounds(value: list[int], least: int) -> list[int]:
+def _bounds(value: list[int], least: int, most: int = 1_000_000) -> list[int]:
     if len(value) != 2:
         raise _problem(f"give the lower and the upper bound, got {len(value)} values")
     low, high = value
@@ -832,8 +842,8 @@ def _bounds(value: list[int], least: int) -> list[int]:
         raise _problem(f"the lower bound {low} must be at least {least}")
     if low > high:
         raise _problem(f"the lower bound {low} is above the upper bound {high}; exchange them")
-    if high > 1_000_000:
-        raise _problem(f"the upper bound {high} must be at most 1,000,000")
+    if high > most:
+        raise _problem(f"the upper bound {high} must be at most {most:,}")
     return value
 
 
@@ -966,15 +976,13 @@ def _across(config: SweepConfig) -> list[Problem]:
     for key, value, most in (
         ("rnn_state_dim", max(sizes), 4096),
         ("rnn_units", (config.rnn_units or [1])[-1], 4096),
-        ("rnn_layers", max(len(sizes), (config.rnn_layers or [1])[-1]), 20),
+        ("rnn_state_dim", len(sizes), 20),
         ("rnn_seq_length", (config.rnn_seq_length or [2])[-1], 100_000),
     ):
         if value > most:
             problems.append(Problem(key, f"at most {most:,}, got {value:,}"))
     if (config.rnn_seq_length or [2])[0] < 2:
         problems.append(Problem("rnn_seq_length", "the lower bound must be at least 2 tokens"))
-    if config.hidden_layers[1] > 100:
-        problems.append(Problem("hidden_layers", "at most 100 hidden layers"))
     if config.data_instances * config.data_features > MOST_NUMBERS:
         problems.append(
             Problem("data_instances", f"times data_features must be at most {MOST_NUMBERS:,}; choose fewer of either")

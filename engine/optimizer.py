@@ -26,6 +26,7 @@ from engine.events import EventType
 from engine.pruners import Pruner
 from engine.recorder import Recorder
 from engine.samplers import Sampler
+from engine.samplers.base import key_of
 from engine.space import LAYERS, RESERVED, Params, SearchSpace, hidden_units, space_of
 from engine.stages import best_of, ranked, space_after
 from engine.store.sweeps import edits_of
@@ -36,6 +37,9 @@ CURVE_POINTS = 200
 COUNTED = (TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED)
 """The states that make a trial one of those that are done."""
 
+FINISHED = "the user wished it to end with the trials in training"
+SPENT_SECONDS = 2.0
+"""Between two records of the time that was spent, where nothing else is to be recorded."""
 REFRESH_SECONDS = 1.0
 """A trial that has been in training for so long gets the pruner's limits anew when another reaches a rung."""
 
@@ -127,13 +131,14 @@ class Optimizer:
         self._paused = False
         self._cancelled: set[int] = set()
         self._spent: float = (before.get("progress") or {}).get("seconds", 0.0)
-        self._spent_before = self._spent
+        self._spent_before = self._spent_told = self._spent
         self._ticked: float | None = None
         self._version: int = before.get("applied", 1)
         self._restarted = len(before.get("restart_requested") or [])
         self._extras: deque[Extra] = deque()
         self._ask_for(edit for edit in edits_of(before) if edit.version <= self._version)
-        self._enough: str | None = None
+        self._enough: str | None = FINISHED if before.get("finish_requested") else before.get("ended_because")
+        self._done: set[int] = set()
         self._sampler: Sampler | None = None
         self._told = 0
         self._pruner = self._make_pruner()
@@ -150,21 +155,29 @@ class Optimizer:
         """
         if self._best is not None:  # an earlier process may have died before the database knew of it
             self._record_best(self._best)
-        self._look_whether_enough()
-        index = 0
         while True:
-            while index < len(self._config.stages) and (self._enough is None or index < len(self._stages)):
+            while (index := self._next_stage()) is not None:
                 self._run_stage(index)
-                index += 1
+                self._done.add(index)
+            last = len(self._stages) - 1
             if self._extras:
-                self._train_all(max(0, index - 1), deque())
+                self._train_all(last, deque())
             if self._best is None:
                 raise NoTrialCompleted(
                     _why_none(f"the search ended before a trial completed ({self._enough})", self._finished)
                 )
-            self._confirm(max(0, index - 1))
-            if not self._extras and (self._enough is not None or index >= len(self._config.stages)):
+            self._confirm(last)
+            if not self._extras and self._next_stage() is None and self._recorder.close_edits(self._version):
                 return self._best
+            self._heed(self._recorder.wishes, None, {})
+
+    def _next_stage(self) -> int | None:
+        """The stage that is to be begun, or gone on with; None: there is none."""
+        stages = range(len(self._config.stages))
+        index = next((stage for stage in stages if stage not in self._done), None)
+        if index is None or self._enough is None or index < max(1, len(self._stages)):
+            return index
+        return None
 
     def _confirm(self, index: int) -> None:
         """Train the best configurations again from other seeds, and measure them on the test part."""
@@ -196,20 +209,27 @@ class Optimizer:
         """Begin a stage or go on with it, and end it."""
         self._begin_stage(index)
         if index not in self._closed:
-            known = [trial for trial in self._of_stage(index) if self._take_up(trial)]
-            self._train_all(index, deque(known))
-            self._closed.add(index)
-            self._recorder.stage_ended(index)
+            self._look_whether_enough()
+        self._train_all(index, deque(trial for trial in self._of_stage(index) if self._take_up(trial)))
+        if self._enough is None:
+            self._close(index)
         trials = self._of_stage(index)
         best = best_of(trials)
-        if best is None:
-            if self._enough is None:
-                raise NoTrialCompleted(_why_none(f"no trial of stage {index + 1} completed", trials))
-            return
-        self._stages[index].update(best=best.number, ended=len(trials))
+        if best is None and self._best is None and self._enough is None:
+            raise NoTrialCompleted(_why_none(f"no trial of stage {index + 1} completed", trials))
+        self._stages[index].update(best=best and best.number, ended=len(trials))
         self._recorder.set(stages=self._stage_documents())
+        if best is None:
+            log.info("stage %d: no trial completed", index + 1)
+            return
         log.info("stage %d: best loss %.6g, trial %d: %s", index + 1, best.loss, best.number, describe(best))
         self._on_stage(index, best)
+
+    def _close(self, index: int) -> None:
+        """No more is proposed in a stage, not by a resumed search either."""
+        if index not in self._closed:
+            self._closed.add(index)
+            self._recorder.stage_ended(index)
 
     def _begin_stage(self, index: int) -> None:
         """Tell of a stage, with the space that it searches."""
@@ -272,7 +292,7 @@ class Optimizer:
             points = self._sampler.suggest([number])
             if not points:
                 log.info("stage %d: nothing is left to try; it ends", index + 1)
-                self._closed.add(index)
+                self._close(index)
                 return None
             extra = Extra(0, points[0])
         steps, seed = self._stages[index]["steps"], trial_seed(self._seed, number)
@@ -294,7 +314,7 @@ class Optimizer:
 
     def _make_sampler(self, index: int) -> Sampler:
         stage, config = self._stages[index], self._config
-        first = min((trial.number for trial in self._of_stage(index)), default=self._next_number())
+        first = min([self._next_number(), *(trial.number for trial in self._of_stage(index))])
         space = space_of(stage["space"])
         return samplers.make(config.hyperparam_opt, space, self._seed, first, stage["steps"], config.grid_levels)
 
@@ -321,7 +341,8 @@ class Optimizer:
         while running or waiting or self._has_next(index):
             if self._recorder.lost.is_set():
                 raise LeaseLost("another optimizer owns the sweep")
-            self._tick()
+            if self._tick():
+                self._recorder.set(progress=self._progress(index))
             self._heed(self._recorder.wishes, index, running)
             for name in self._cluster.idle():
                 trial = waiting.popleft() if waiting else None
@@ -341,16 +362,21 @@ class Optimizer:
                 if trial.state is TrialState.QUEUED:
                     waiting.appendleft(trial)
                 elif index is not None and self._is_satisfied(better):
-                    self._closed.add(index)
+                    self._close(index)
                 self._recorder.set(progress=self._progress(index))
-                self._look_whether_enough()
+                if index is not None:
+                    self._look_whether_enough()
 
-    def _tick(self) -> None:
-        """Count the time since the first trial began that is not paused."""
+    def _tick(self) -> bool:
+        """Count the time since the first trial began that is not paused; whether it is to be recorded again."""
         now = time.monotonic()
         if self._ticked is not None and not self._paused:
             self._spent += now - self._ticked
         self._ticked = now if self._ticked is not None else None
+        if self._spent - self._spent_told <= SPENT_SECONDS:
+            return False
+        self._spent_told = self._spent
+        return True
 
     def _heed(self, wishes: Wishes, index: int | None, running: dict[int, Trial]) -> None:
         """Do what the user wants."""
@@ -367,11 +393,12 @@ class Optimizer:
             log.info("%s is replaced, as the user wished", name)
             self._cluster.restart(name)
         self._restarted = max(self._restarted, len(wishes.restart))
-        if wishes.finish:
-            self._end_search("the user wished it to end with the trials in training")
-        if self._is_over_time():
+        searching = index is not None and index not in self._closed
+        if searching and wishes.finish:
+            self._end_search(FINISHED)
+        if searching and self._is_over_time():
             self._end_search(f"the time budget of {self._config.max_seconds} s is used up")
-            self._cancel(trial for trial in running.values() if trial.confirms is None)
+            self._cancel(trial for trial in running.values() if trial.edit is None)
         self._cancel(running[number] for number in wishes.cancel & running.keys())
 
     def _cancel(self, trials: Iterable[Trial]) -> None:
@@ -391,7 +418,8 @@ class Optimizer:
         if any(edit.changes for edit in edits):
             self._pruner = self._make_pruner()
             self._sampler = None
-            self._enough = None
+            self._enough = FINISHED if wishes.finish else None
+            self._done &= self._closed
             self._look_whether_enough()
             self._recorder.set(ended_because=self._enough)
             if index is not None and index not in self._closed and index < len(self._config.stages):
@@ -404,12 +432,17 @@ class Optimizer:
 
     def _ask_for(self, edits: Iterable[Edit]) -> None:
         """Queue what these edits want tried, but for what has been begun."""
-        begun = Counter((trial.edit, trial.retries) for trial in self._trials.values())
+        begun = Counter((trial.edit, trial.retries, key_of(trial.params)) for trial in self._asked)
         for edit in edits:
-            tried = begun[edit.version, None]
-            self._extras += [Extra(edit.version, dict(point)) for point in edit.points[tried:]]
-            failed = [number for number in edit.retries if number in self._trials and not begun[edit.version, number]]
-            self._extras += [Extra(edit.version, self._trials[number].params, number) for number in failed]
+            wanted = [Extra(edit.version, dict(point)) for point in edit.points]
+            failed = [number for number in edit.retries if number in self._trials]
+            wanted += [Extra(edit.version, self._trials[number].params, number) for number in failed]
+            for extra in wanted:
+                key = extra.version, extra.retries, key_of(extra.params)
+                if begun[key]:
+                    begun[key] -= 1
+                else:
+                    self._extras.append(extra)
 
     def _is_over_time(self) -> bool:
         return 0 < self._config.max_seconds <= self._spent
@@ -555,7 +588,9 @@ class Optimizer:
     def _compare(self, trial: Trial) -> float | None:
         """Take *trial* as the best where it is; returns the improvement, infinite for the first."""
         before = self._best
-        if trial.loss is None or (before is not None and before.loss is not None and trial.loss >= before.loss):
+        if trial.loss is None:
+            return None
+        if before is not None and before.loss is not None and (trial.loss, trial.number) > (before.loss, before.number):
             return None
         self._best = trial
         self._idle_trials = 0
@@ -580,13 +615,15 @@ class Optimizer:
 
     def _progress(self, index: int | None) -> dict[str, Any]:
         fresh = self._steps - self._steps_before
-        steps_total = self._config.total_steps + sum(trial.steps for trial in self._asked)
+        asked = enumerate(self._config.stages)
+        stages = [(steps, max(count, self._proposed[stage])) for stage, (steps, count) in asked]
+        steps_total = sum(steps * count for steps, count in stages) + sum(trial.steps for trial in self._asked)
         elapsed = self._spent - self._spent_before
         return {
             "done": sum(self._ended[state] for state in COUNTED),
             "failed": self._ended[TrialState.FAILED],
             "pruned": self._ended[TrialState.PRUNED],
-            "total": self._config.total_trials + len(self._asked) + len(self._extras),
+            "total": sum(count for _, count in stages) + len(self._asked) + len(self._extras),
             "steps_done": self._steps,
             "steps_trained": self._steps_trained,
             "steps_total": steps_total,
@@ -594,7 +631,7 @@ class Optimizer:
             "confirmed": sum(trial.state in COUNTED for trial in self._confirming),
             "to_confirm": len(self._confirming),
             "seconds": round(self._spent, 1),
-            "seconds_left": round((steps_total - self._steps) / fresh * elapsed, 1) if fresh else None,
+            "seconds_left": round(max(0, steps_total - self._steps) / fresh * elapsed, 1) if fresh else None,
         }
 
 

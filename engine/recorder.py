@@ -150,6 +150,17 @@ class Recorder:
         """A stage is over; a resumed search does not take it up again."""
         self._journal.append({"stage_ended": index})
 
+    def close_edits(self, version: int) -> bool:
+        """Take no more edits of the sweep, if *version* is the newest; else the wishes are brought up to date. A silent
+        database takes none either."""
+        try:
+            if self._store.sweeps.close_edits(self._id, self._fence, version):
+                return True
+            self.wishes = self._store.sweeps.wishes(self._id, self.wishes)
+        except StoreUnavailable:
+            return True
+        return False
+
     def run(self, fields: Mapping[str, Any]) -> None:
         """Set fields of the Sacred run's document."""
         with self._lock:

@@ -27,6 +27,9 @@ RESERVED = ("batch_size", "learning_rate", "train_optimizer")
 KINDS = {"float": {"low", "high", "log"}, "int": {"low", "high"}, "categorical": {"choices"}}
 """The kinds of axes, and what `axis_document` says of each."""
 
+LARGEST = 2**53
+"""Of whole numbers: those above are not told apart everywhere."""
+
 NAMING = {"low": "the lower bound", "high": "the upper bound"}
 
 
@@ -302,6 +305,8 @@ def _whole(document: Mapping[str, Any], name: str) -> int:
     try:
         if isinstance(value, float) and value != int(value):
             raise ValueError
+        if abs(int(value)) > LARGEST:
+            raise SpaceError(f"{_naming(name)} is too large a number, at most {LARGEST:,}")
         return int(value)
     except (ValueError, OverflowError):
         raise SpaceError(f"{_naming(name)} must be a whole number, got {str(value)[:60]!r}") from None

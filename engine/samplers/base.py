@@ -77,7 +77,7 @@ class Distinct:
         return key_of(point) in self._taken
 
     def next(self, number: int) -> Params | None:
-        """The point for trial *number*; None where nothing is left to try."""
+        """The point for trial *number*. Where none is left: one that was proposed before, or None, and the stage ends."""
         point: Params = {}
         for attempt in range(2 * TRIES):
             rng = np.random.default_rng([self.seed, number, attempt] if attempt else [self.seed, number])
@@ -100,7 +100,7 @@ class Distinct:
 
 def key_of(params: Params) -> int:
     """What two equal points have in common, and of a million different ones none, but once in 40 million times."""
-    return hash(tuple(sorted(params.items())))
+    return hash(tuple(sorted((name, repr(value)) for name, value in params.items())))
 
 
 def is_judged(trial: Trial) -> bool:

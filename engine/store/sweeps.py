@@ -7,8 +7,8 @@ baseline: {rmse, mae, r2} of a linear regression on the test part,
 progress: {done, failed, total, steps_done, steps_total, stage, confirmed, to_confirm, seconds_left},
 stop_requested, finish_requested, pause_requested, cancel_requested: [trial numbers],
 restart_requested: [names of processes], priority: of a waiting one, 0 if nothing was said,
-version: of the configuration, applied: the one that the engine has taken up, edits: [as engine.domain.Edit, with the
-whole config], ended_because: why the search ended before its last trial}.
+version: of the configuration, applied: the one that the engine has taken up, edits: [as engine.domain.Edit],
+closed: no more edits are taken, ended_because: why the search ended before its last trial}.
 The fence rises with every claim; a write that carries an older fence matches nothing.
 """
 
@@ -267,15 +267,17 @@ class Sweeps:
         sweep = self.get(sweep_id)
         if sweep["state"] in ENDED:
             raise StateError(f"the sweep has ended: {sweep['state']}")
+        if sweep.get("closed"):
+            raise StateError("the sweep is about to end; its search is over")
         queued = sweep["state"] == SweepState.QUEUED
         totals = {"progress.total": trials, "progress.steps_total": steps} if queued else {}
         own = {"version": edit.version - 1} if "version" in sweep else {"version": {"$exists": False}}
         with answered():
             done = self._collection.update_one(
-                {"_id": sweep_id, "state": sweep["state"], **own},
+                {"_id": sweep_id, "state": sweep["state"], "closed": {"$ne": True}, **own},
                 {
                     "$set": {"config": dict(config), "version": edit.version, **totals},
-                    "$push": {"edits": {**dataclasses.asdict(edit), "config": dict(config)}},
+                    "$push": {"edits": dataclasses.asdict(edit)},
                 },
             )
         return done.matched_count == 1
@@ -297,6 +299,16 @@ class Sweeps:
             StateError: it does not run.
         """
         self._wish(sweep_id, {"$addToSet": {"cancel_requested": number}})
+
+    def close_edits(self, sweep_id: str, fence: int, version: int) -> bool:
+        """Take no more edits of a sweep that this *fence* owns, if its configuration has this *version*."""
+        sweep = self.get(sweep_id)
+        own = {"version": version} if "version" in sweep else {}
+        with answered():
+            done = self._collection.update_one(
+                {"_id": sweep_id, "lease.fence": fence, **own}, {"$set": {"closed": True}}
+            )
+        return done.matched_count == 1
 
     def finish_early(self, sweep_id: str) -> None:
         """The user's wish to propose no more trials: those in training end, and the best is confirmed. Idempotent.

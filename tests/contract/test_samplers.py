@@ -154,6 +154,11 @@ def test_every_point_of_a_small_space_is_proposed_before_any_is_again(name: str)
     assert again == [] if name == "grid" else again[0] in space
 
 
+def test_minus_one_and_minus_two_are_two_points() -> None:
+    points = make("grid", SearchSpace({"whole": Int(-3, 0)}), 1, 1, STEPS, levels=4).suggest(range(1, 9))
+    assert sorted(int(point["whole"]) for point in points) == [-3, -2, -1, 0]
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("known", [0, 3, 25, 70])
 def test_a_search_that_died_goes_on_as_it_would_have(name: str, known: int) -> None:

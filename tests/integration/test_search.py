@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine.domain import Edit
+from engine.errors import StateError
 from engine.events import EventType
 from engine.space import space_of
 from tests.installation import Installation, installation
@@ -238,3 +239,39 @@ def test_an_edit_is_refused_where_another_was_first(place: Installation) -> None
     assert [edit["by"] for edit in place.sweep(sweep_id)["edits"]] == ["ada"]
     place.store.sweeps.stop(sweep_id, now())
     place.wait_ended(sweep_id)
+
+
+def test_a_later_grid_with_nothing_left_ends_its_stage_and_not_the_sweep(place: Installation) -> None:
+    sweep_id = place.create(
+        hyperparam_opt="grid", grid_levels=2, hidden_layers=[2, 2], nodes_per_layer=[3, 3], batch_size=[20, 40],
+        learning_rate=[0.001, 0.001], train_optimizer=["Adam"], opt_stages=[[30, 50], [60, 4]], narrowing="none",
+        confirm=1, confirm_seeds=1,
+    )  # fmt: skip
+    sweep = place.wait_ended(sweep_id)
+    assert (sweep["state"], sweep["error"]) == ("COMPLETED", None)
+    assert [stage["best"] is None for stage in sweep["stages"]] == [False, True]
+    assert len(sweep["confirmed"]) == 1
+
+
+def test_a_search_that_was_ended_early_stays_ended_after_a_restart(place: Installation) -> None:
+    sweep_id = place.create(opt_stages=[[200, 400], [100_000_000, 2]], train_tolerance=0, confirm=2, confirm_seeds=20)
+    place.wait_trials(sweep_id, 3)
+    steering.finish(place.store, OWNER, sweep_id, now())
+    wait_until(lambda: place.sweep(sweep_id).get("ended_because"), 30, "the end of the search")
+    place.end_daemons()
+    known = len(searched(place, sweep_id))
+    place.start_daemon()
+    sweep = place.wait_ended(sweep_id)
+    assert sweep["state"] == "COMPLETED"
+    assert [stage["index"] for stage in sweep["stages"]] == [0]
+    assert len(searched(place, sweep_id)) == known
+    assert len(sweep["confirmed"]) == 2
+
+
+def test_no_edit_is_taken_by_a_sweep_that_is_about_to_end(place: Installation) -> None:
+    sweep_id = place.create()
+    place.wait_ended(sweep_id)
+    assert place.sweep(sweep_id)["closed"] is True
+    place.store.database["sweeps"].update_one({"_id": sweep_id}, {"$set": {"state": "RUNNING"}})
+    with pytest.raises(StateError, match="about to end"):
+        steering.change(place.store, place.settings, OWNER, sweep_id, {"patience": 5}, now())

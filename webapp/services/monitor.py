@@ -126,7 +126,7 @@ def _frame(seq: int, sweep: Mapping[str, Any]) -> Document:
         "titles": {"keys": TITLES, **CHOICES},
         "stages": plain(_stages(sweep)),
         "processes": plain(sweep.get("processes") or {}),
-        "edits": [plain({**edit, "config": None}) for edit in sweep.get("edits") or []],
+        "edits": [plain(edit) for edit in sweep.get("edits") or []],
     }
 
 

@@ -6,10 +6,13 @@ watch. A wish for another search is an edit: a new version of the configuration.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
+
+import numpy as np
 
 from engine.config import SweepConfig, parse
 from engine.domain import Edit, TrialState
@@ -29,6 +32,8 @@ from webapp.services.processes import members
 Document = dict[str, Any]
 
 MOST_POINTS = 1000
+MOST_STORED = 1_000_000
+"""Characters that all edits of a sweep may take: they are a part of its document."""
 MOST_PRIORITY = 1000
 
 LIVE = tuple(
@@ -182,12 +187,12 @@ def retry(store: Store, account: Account, sweep_id: str, numbers: Sequence[int],
     """Have failed trials tried again, all where *numbers* is empty; returns the new version. Raises as `change`."""
     sweep = must_steer(store, account, sweep_id)
     trials = store.columns.of_sweep(sweep)
-    failed = trials.number[trials.state.equal(TrialState.FAILED)].tolist()
+    failed = set(trials.number[trials.state.equal(TrialState.FAILED) & np.isnan(trials.confirms)].tolist())
     asked = {number for edit in sweep.get("edits") or [] for number in edit["retries"]}
     for number in numbers:
         if number not in failed:
             raise ConfigError([Problem("numbers", f"trial {number} has not failed")])
-    chosen = list(dict.fromkeys(numbers)) or [number for number in failed if number not in asked]
+    chosen = list(dict.fromkeys(numbers)) or sorted(failed - asked)
     if not chosen:
         raise ConfigError([Problem("numbers", "no trial has failed that is not tried again already")])
     return _edit(store, account, sweep, parse(sweep["config"]), now, retries=chosen)
@@ -207,6 +212,9 @@ def _edit(
     version: int | None = None,
     **what: Any,
 ) -> int:
+    stored = len(json.dumps([plain(edit) for edit in sweep.get("edits") or []])) + len(json.dumps(what))
+    if stored > MOST_STORED:
+        raise ConfigError([Problem(next(iter(what)), "the edits of this sweep take no more; clone the sweep instead")])
     current = int(sweep.get("version", 1))
     edit = Edit(current + 1, account.name, now, **what)
     if version not in (None, current) or not store.sweeps.edit(

@@ -103,7 +103,8 @@ def test_the_model_that_a_class_goes_with_is_asked_for_at_once(ada: FlaskClient)
     answer = ada.post("/sweeps/new/axes", data=typed(ada, model_class=REFERENCE))
     page = answer.get_data(as_text=True)
     assert answer.status_code == 400
-    assert problem(page, "nn_model") == "a class of your own goes with the model “Text Classifier (LSTM), or a Class of Your Own”; choose it"
+    words = "a class of your own goes with the model “Text Classifier (LSTM), or a Class of Your Own”; choose it"
+    assert problem(page, "nn_model") == words
     assert value(page, "model_space.width.low") == "2"
 
 

@@ -121,8 +121,25 @@ def test_a_point_is_checked_axis_by_axis(ada: FlaskClient, store: Store, sweep_i
     }
     for axis, (point, words) in wrong.items():
         assert problems(post(ada, path, {"points": [POINT, point]}))[f"points.1.{axis}"] == words
+    huge = {**POINT, "batch_size": 10**400}
+    assert "too large a number" in problems(post(ada, path, {"points": [huge]}))["points.0.batch_size"]
     assert problems(post(ada, path, {"points": []})) == {"points": "give 1 to 1,000 points, got 0"}
     assert store.sweeps.get(sweep_id)["version"] == 2
+
+
+def test_edits_do_not_outgrow_the_sweep(ada: FlaskClient, store: Store, sweep_id: str) -> None:
+    answers = [post(ada, f"/sweeps/{sweep_id}/points", {"points": [POINT] * 1000}) for _ in range(8)]
+    assert answers[0].status_code == 200
+    assert "take no more; clone the sweep" in problems(answers[-1])["points"]
+    assert store.sweeps.get(sweep_id)["version"] < 9
+
+
+def test_a_failed_confirmation_is_not_tried_again_as_a_trial_of_the_search(
+    ada: FlaskClient, store: Store, sweep_id: str
+) -> None:
+    store.trials.put(to_document(Trial(sweep_id, 3, 0, {}, 10, 1, TrialState.FAILED, confirms=1), 1))
+    assert post(ada, f"/sweeps/{sweep_id}/retry").status_code == 200
+    assert list(store.sweeps.wishes(sweep_id).edits[0].retries) == [2]
 
 
 def test_failed_trials_are_asked_for_once(ada: FlaskClient, store: Store, sweep_id: str) -> None:
