@@ -417,6 +417,7 @@ def test_a_picture_says_how_an_axis_is_drawn() -> None:
     heights = re.findall(r"L[\d.]+ ([\d.]+)", picture(Float(0.001, 1, log=True)).svg)
     assert [float(height) for height in heights[:-1]] == sorted(map(float, heights[:-1])), "it falls"
     assert float(heights[0]) == 0
+    assert float(heights[-2]) > 25, "it is flat"
 
 
 def test_every_axis_of_a_network_has_a_picture() -> None:
