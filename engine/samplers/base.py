@@ -77,7 +77,7 @@ class Distinct:
         return key_of(point) in self._taken
 
     def next(self, number: int) -> Params | None:
-        """The point for trial *number*. Where none is left: one that was proposed before, or None, and the stage ends."""
+        """The point for trial *number*; when all have been proposed one of them again, or None, and the stage ends."""
         point: Params = {}
         for attempt in range(2 * TRIES):
             rng = np.random.default_rng([self.seed, number, attempt] if attempt else [self.seed, number])
