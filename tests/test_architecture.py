@@ -82,7 +82,9 @@ def test_importing_it_does_not_load_tensorflow(module: str) -> None:
     assert not loaded & {"tensorflow", "keras"}
 
 
-@pytest.mark.parametrize("module", ["engine.space", "engine.domain", "engine.samplers", "engine.stages"])
+@pytest.mark.parametrize(
+    "module", ["engine.space", "engine.domain", "engine.samplers", "engine.stages", "engine.analysis.charts"]
+)
 def test_the_search_is_pure_of_databases_and_networks(module: str) -> None:
     assert not loaded_with(module) & {"pymongo", "tensorflow", "sacred", "flask"}
 
