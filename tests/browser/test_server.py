@@ -54,7 +54,7 @@ def test_the_first_start_prints_a_link_that_makes_the_administrator(tmp_path: Pa
         page.get_by_label("Name").fill("grace")
         page.get_by_label("Password").fill("long enough")
         page.get_by_role("button", name="Make the account").click()
-        expect(page.get_by_role("heading", name="Start your first sweep")).to_be_visible()
+        expect(page.get_by_role("heading", name="See a sweep in one minute")).to_be_visible()
         page.goto(link[0])
         expect(page.get_by_role("heading", name="This link has ended")).to_be_visible()
     finally:
