@@ -87,7 +87,7 @@ TASKS = {
             "sources",
             {"nn_model": "Custom", "dataset": "installed-sources", "rnn_layers": [1, 2], "rnn_units": [4, 32],
              "rnn_seq_length": [5, 30], "batch_size": [8, 32], "learning_rate": [1e-4, 1e-1], "log_scale": True},
-            200, 6_000, "error",
+            200, 5_000, "error",
         ),
     )
 }  # fmt: skip
@@ -458,21 +458,21 @@ def race(way: str, seed: int) -> Outcome:
 
 
 def costs(sampler: str, count: int) -> list[float]:
-    """The milliseconds that the search takes for each of *count* trials of the default regressor: a suggestion, the
-    limits of five rungs, a report at each, and learning of the end."""
+    """The milliseconds of CPU time that the search takes for each of *count* trials of the default regressor: a
+    suggestion, the limits of five rungs, a report at each, and learning of the end."""
     space = parse({}).space()
     search, pruner = samplers.make(sampler, space, 1, 1, COST_STEPS), pruners.make("asha", min_steps=COST_STEPS // 3**5)
     rng, times = np.random.default_rng(1), []
     for number in range(1, count + 1):
         losses = np.sort(rng.random(6))[::-1]
-        begun = time.perf_counter()
+        begun = time.thread_time()
         (point,) = search.suggest([number])
         trial = Trial("", number, 0, point, COST_STEPS, number, TrialState.RUNNING)
         for (rung, _), loss in zip(pruner.limits(number, COST_STEPS), losses, strict=False):
             pruner.report(number, COST_STEPS, rung, loss)
         trial.state, trial.step, trial.loss = TrialState.COMPLETED, COST_STEPS, float(losses[-1])
         search.update([trial], [])
-        times.append(1000 * (time.perf_counter() - begun))
+        times.append(1000 * (time.thread_time() - begun))
     return times
 
 
@@ -486,25 +486,27 @@ def optuna_costs(count: int) -> list[float]:
     space, rng, times = parse({}).space(), np.random.default_rng(1), []
     for _ in range(count):
         losses = np.sort(rng.random(6))[::-1]
-        begun = time.perf_counter()
+        begun = time.thread_time()
         trial = study.ask()
         asked_of_optuna(trial, space)
         for place, loss in enumerate(losses[:5]):
             trial.report(float(loss), COST_STEPS // 3 ** (5 - place))
             trial.should_prune()
         study.tell(trial, float(losses[-1]))
-        times.append(1000 * (time.perf_counter() - begun))
+        times.append(1000 * (time.thread_time() - begun))
     return times
 
 
-def cost_table(count: int, count_of_optuna: int) -> str:
+def cost_table(count: int) -> str:
     """What suggestions cost, as Markdown."""
-    ways = {"random": ("RS", count), "TPE": ("TPE", count), "Optuna TPE": ("", count_of_optuna)}
-    lines = ["| ms a trial, median / 99th percentile | trials 1 to 500 | to 1,000 | to 1,500 | to 2,000 |",
-             "|---|---|---|---|---|"]  # fmt: skip
-    for way, (sampler, trials) in ways.items():
-        times = costs(sampler, trials) if sampler else optuna_costs(trials)
-        blocks = [times[first : first + 500] for first in range(0, 2000, 500)]
+    ways = {"random": costs("RS", count), "TPE": costs("TPE", count), "Optuna TPE": optuna_costs(count // 4)}
+    ends = [count // 4, count // 2, count]
+    lines = [
+        f"| CPU ms a trial, median / 99th percentile | {' | '.join(f'trials to {end:,}' for end in ends)} |",
+        "|---|---|---|---|",
+    ]
+    for way, times in ways.items():
+        blocks = [times[first:end] for first, end in zip([0, *ends], ends, strict=False)]
         cells = [f"{np.median(one):.2f} / {np.percentile(one, 99):.2f}" if one else "" for one in blocks]
         lines.append(f"| {way} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -573,13 +575,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="of each task and way")
     parser.add_argument("--slow", type=int, default=2, help="seeds of KerasTuner, whose suggestions take seconds each")
     parser.add_argument("--budget", type=float, default=1.0, help="times the steps of each search")
+    parser.add_argument("--length", type=float, default=1.0, help="times the steps of a whole trial")
     parser.add_argument("--race", type=int, default=1, help="seeds of the race to the 2017 program's error")
     parser.add_argument("--costs", type=int, default=2000, help="trials whose suggestions are timed")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
     begun = time.monotonic()
     os.environ.update(ENVIRONMENT)
-    tasks = [replace(TASKS[name], budget=round(TASKS[name].budget * arguments.budget)) for name in arguments.tasks]
+    tasks = [
+        replace(task, budget=round(task.budget * arguments.budget), steps=round(task.steps * arguments.length))
+        for task in (TASKS[name] for name in arguments.tasks)
+    ]
     work: list[tuple[Callable[..., Outcome], tuple[Any, ...]]] = [
         (race, (way, seed)) for seed in range(1, arguments.race + 1) for way in RACERS
     ]
@@ -596,6 +602,7 @@ def main() -> None:
         for done in as_completed([pool.submit(function, *given) for function, given in work]):
             found.append(done.result())
             print(found[-1], file=sys.stderr, flush=True)
+        priced = pool.submit(cost_table, arguments.costs).result() if arguments.costs else ""
     print(
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores; medians (and ranges) over seeds\n"
     )
@@ -603,8 +610,8 @@ def main() -> None:
         print(f"{comparison(task, found)}\n")
     if arguments.race:
         print(f"{race_table(found)}\n")
-    if arguments.costs:
-        print(f"{cost_table(arguments.costs, arguments.costs // 4)}\n")
+    if priced:
+        print(f"{priced}\n")
     print(f"{(time.monotonic() - begun) / 60:.1f} minutes")
 
 
