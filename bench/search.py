@@ -219,6 +219,10 @@ class Unrecorded:
     def set(self, **fields: Any) -> None:
         self.sweep.update(fields)
 
+    def close_edits(self, version: int) -> bool:
+        """Nobody edits the sweep."""
+        return True
+
     def ignore(self, *_: Any) -> None:
         """It is nobody's to know."""
 
@@ -600,6 +604,8 @@ def main() -> None:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(arguments.processes, mp_context=spawn, initializer=set_up) as pool:
         for done in as_completed([pool.submit(function, *given) for function, given in work]):
+            if done.exception() is not None:
+                pool.shutdown(cancel_futures=True)
             found.append(done.result())
             print(found[-1], file=sys.stderr, flush=True)
         priced = pool.submit(cost_table, arguments.costs).result() if arguments.costs else ""
