@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -36,12 +37,18 @@ RENEW_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 CURVE_SECONDS = 2.0
 """Between two writes of a running trial's curve."""
+BATCH = 100
+"""Trials in one call to the database."""
+BATCH_BYTES = 8_000_000
+"""Of networks' parameters in one call, or those of one network."""
 MOST_LINES = 2000
 """Log lines that wait for the database; older ones are only in the log file."""
 
 log = logging.getLogger("nhop.recorder")
 
 Document = dict[str, Any]
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Recorder:
@@ -271,11 +278,10 @@ class Recorder:
                 for name, whole in self._metrics.items()
                 if whole["new"]
             }
-        for number, document in trials.items():
-            self._store.trials.put(document)
+        for written in _batched(trials.items(), BATCH):
+            self._store.trials.put(*(document for _, document in written))
             with self._lock:
-                if self._trials.get(number) is document:
-                    del self._trials[number]
+                _remove_same(self._trials, dict(written))
         self._flush_columns(trials)
         self._flush_models()
         self._flush_report()
@@ -319,12 +325,19 @@ class Recorder:
     def _flush_models(self) -> None:
         with self._lock:
             models = dict(self._models)
-        for number, path in models.items():
-            with suppress(FileNotFoundError):
-                if not self._store.models.put(self._id, number, np.load(path, allow_pickle=False).tobytes()):
-                    log.warning("the model of trial %d is too large for the database; it stays in %s", number, path)
+        while models:
+            written: dict[int, Path] = {}
+            batch: dict[int, bytes] = {}
+            while models and sum(map(len, batch.values())) < BATCH_BYTES:
+                number, path = models.popitem()
+                written[number] = path
+                with suppress(FileNotFoundError):
+                    batch[number] = np.load(path, allow_pickle=False).tobytes()
+            for number in self._store.models.put(self._id, batch):
+                path = written[number]
+                log.warning("the model of trial %d is too large for the database; it stays in %s", number, path)
             with self._lock:
-                del self._models[number]
+                _remove_same(self._models, written)
 
     def _flush_report(self) -> None:
         """A report that the database refuses is given up: a sweep does not end for it."""
@@ -383,7 +396,14 @@ class Recorder:
             self._writing.append(draft(EventType.SWEEP, self._told(), now))
 
 
-def _remove_same(waiting: Document, written: Document) -> None:
+def _batched(items: Iterable[V], size: int) -> Iterator[list[V]]:
+    """*items* in order, in lists of *size*, the last of them with what is left."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def _remove_same(waiting: dict[K, V], written: Mapping[K, V]) -> None:
     """Take from *waiting* what was written, unless it has been set anew since."""
     for key, value in written.items():
         if waiting.get(key) is value:

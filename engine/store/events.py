@@ -16,9 +16,8 @@ from datetime import datetime
 from typing import Any
 
 from pymongo import DESCENDING
-from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import DuplicateKeyError
 from pymongo.write_concern import WriteConcern
 
 from engine.events import Event, EventType
@@ -35,15 +34,6 @@ WINDOW = 250
 def draft(kind: EventType, data: Mapping[str, Any], at: datetime) -> Document:
     """An event that has its identity but not yet its number."""
     return {"_id": uuid.uuid4().hex, "type": str(kind), "at": at, "data": dict(data)}
-
-
-def _insert(collection: Collection[Document], documents: list[Document]) -> None:
-    try:
-        collection.insert_many(documents, ordered=True)
-    except BulkWriteError as error:
-        if any(item.get("code") == 11000 for item in error.details.get("writeErrors", [])):
-            raise DuplicateKeyError("number taken", 11000) from error
-        raise
 
 
 class Events:
@@ -86,7 +76,7 @@ class Events:
                 return last
             try:
                 with answered():
-                    _insert(self._collection, numbered)
+                    self._collection.insert_many(numbered, ordered=True)
             except DuplicateKeyError:
                 waiting = self._missing(waiting)
                 continue

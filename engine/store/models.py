@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bson import Binary
+from pymongo import ReplaceOne
 from pymongo.database import Database
 
 from engine.errors import NotFound
@@ -31,15 +32,20 @@ class Models:
         with answered():
             self._collection.replace_one({"_id": sweep_id}, {"_id": sweep_id, "about": dict(about)}, upsert=True)
 
-    def put(self, sweep_id: str, number: int, parameters: bytes) -> bool:
-        """Keep the parameters of a trial's network; False where they are too large to be kept here."""
-        packed = zlib.compress(parameters, level=3)
-        if len(packed) > MOST_BYTES:
-            return False
-        document = {"_id": f"{sweep_id}/{number}", "sweep_id": sweep_id, "parameters": Binary(packed)}
-        with answered():
-            self._collection.replace_one({"_id": document["_id"]}, document, upsert=True)
-        return True
+    def put(self, sweep_id: str, parameters: Mapping[int, bytes]) -> list[int]:
+        """Keep the parameters of trials' networks, {number: parameters}, in one call; returns the numbers of those that
+        are too large to be kept here."""
+        packed = {number: zlib.compress(flat, level=3) for number, flat in parameters.items()}
+        too_large = [number for number, flat in packed.items() if len(flat) > MOST_BYTES]
+        put: list[ReplaceOne[Document]] = []
+        for number, flat in packed.items():
+            if number not in too_large:
+                document = {"_id": f"{sweep_id}/{number}", "sweep_id": sweep_id, "parameters": Binary(flat)}
+                put.append(ReplaceOne({"_id": document["_id"]}, document, upsert=True))
+        if put:
+            with answered():
+                self._collection.bulk_write(put, ordered=False)
+        return too_large
 
     def about(self, sweep_id: str) -> Document:
         """

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
+from pymongo import ReplaceOne
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
@@ -28,19 +29,21 @@ class Trials:
     def __init__(self, database: Database[Document]) -> None:
         self._collection = database["trials"]
 
-    def put(self, document: Mapping[str, Any]) -> None:
-        """Write a trial whole; writing the same one twice changes nothing.
+    def put(self, *documents: Mapping[str, Any]) -> None:
+        """Write trials whole, in one call; writing the same ones twice changes nothing.
 
         Raises:
-            LeaseLost: a newer optimizer has written this trial.
+            LeaseLost: a newer optimizer has written one of them.
         """
+        put = [
+            ReplaceOne({"_id": document["_id"], "fence": {"$lte": document["fence"]}}, dict(document), upsert=True)
+            for document in documents
+        ]
         try:
             with answered():
-                self._collection.replace_one(
-                    {"_id": document["_id"], "fence": {"$lte": document["fence"]}}, dict(document), upsert=True
-                )
+                self._collection.bulk_write(put, ordered=False)
         except DuplicateKeyError:
-            raise LeaseLost(f"trial {document['_id']} was written by a newer optimizer") from None
+            raise LeaseLost(f"a trial of sweep {documents[0]['sweep_id']} was written by a newer optimizer") from None
 
     def of_sweep(self, sweep_id: str, curves: bool = False, after: int = 0, limit: int = 10_000) -> list[Document]:
         """The trials of a sweep by number, those above *after*; curves only when asked for; *limit* 0 is none."""
