@@ -18,7 +18,7 @@ from webapp.classes.views import blueprint as classes
 from webapp.datasets.views import blueprint as datasets
 from webapp.extensions import SETTINGS, STORE, bootstrap, compress, csrf, login_manager, socketio
 from webapp.filters import register as register_filters
-from webapp.history.views import blueprint as history
+from webapp.history import blueprint as history
 from webapp.models.views import blueprint as models
 from webapp.monitor.views import blueprint as monitor
 from webapp.realtime import sockets

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Flask, g
+from flask import Flask, g, url_for
 from markupsafe import Markup
 
 from engine.space import LAYERS, units_axis
 
 COUNTABLE = 10**15
 """Larger numbers are told by their power of ten."""
+PLAIN_ID = re.compile(r"\d+|[0-9a-f]{24}")
+"""Ids of runs that stand in a path; a string may hold anything, and be the name of another page."""
 
 
 def register(app: Flask) -> None:
-    """Install the filters, and `viewer`: the account that is logged in, or None."""
+    """Install the filters, `run_url`, and `viewer`: the account that is logged in, or None."""
     app.jinja_env.filters.update(
         number=number,
         amount=amount,
@@ -33,6 +36,7 @@ def register(app: Flask) -> None:
         layers=layers,
         island=island,
     )
+    app.jinja_env.globals.update(run_url=run_url)
     app.context_processor(lambda: {"viewer": g.get("viewer")})
 
 
@@ -136,3 +140,10 @@ def island(value: Any) -> Markup:
     """Data for a script, as the content of <script type="application/json">."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))  # noqa: S704 - escaped here
+
+
+def run_url(run_id: str) -> str:
+    """The address of a run's page, by its id as webapp.services.runs.RunRow has it."""
+    if PLAIN_ID.fullmatch(run_id):
+        return url_for("history.run", run_id=run_id)
+    return url_for("history.run", id=run_id)

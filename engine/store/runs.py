@@ -11,8 +11,9 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from bson import ObjectId
-from bson.errors import InvalidId
+from bson import ObjectId, json_util
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError, InvalidId
 from gridfs import GridFS
 from pymongo import DESCENDING
 from pymongo.database import Database
@@ -42,8 +43,8 @@ LIST_FIELDS = {
 class Runs:
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
-        self._collection = database["runs"]
-        self._metrics = database["metrics"]
+        self._collection = database.get_collection("runs", lenient(database))
+        self._metrics = database.get_collection("metrics", lenient(database))
 
     def page(self, limit: int, before: datetime | None = None) -> list[Document]:
         """Runs by start, newest first, those that began before *before*; never output, info or metrics."""
@@ -57,7 +58,7 @@ class Runs:
             NotFound: there is no such run.
         """
         with answered():
-            found = self._collection.find_one({"_id": run_id})
+            found = self._collection.find_one({"_id": {"$eq": run_id}})
         if found is None:
             raise NotFound(f"there is no run {run_id}")
         return found
@@ -65,12 +66,14 @@ class Runs:
     def metrics(self, run_id: RunId) -> list[Document]:
         """The metrics of a run: {name, steps, values, timestamps}."""
         with answered():
-            return list(self._metrics.find({"run_id": run_id}).sort("name", 1).limit(200))
+            return list(self._metrics.find({"run_id": {"$eq": run_id}}).sort("name", 1).limit(200))
 
     def metric(self, run_id: RunId, name: str) -> Document | None:
         """One metric of a run: {steps, values}."""
         with answered():
-            return self._metrics.find_one({"run_id": run_id, "name": name}, {"_id": 0, "steps": 1, "values": 1})
+            return self._metrics.find_one(
+                {"run_id": {"$eq": run_id}, "name": name}, {"_id": 0, "steps": 1, "values": 1}
+            )
 
     def create(self, document: Mapping[str, Any]) -> int:
         """Insert a run under the next free whole number, as Sacred does; returns it."""
@@ -127,12 +130,34 @@ class Runs:
             return bytes(GridFS(self._database).get(file_id).read())
 
 
-def parse_run_id(text: str) -> list[RunId]:
-    """The ids that *text* from an address may mean, likeliest first: a number, an ObjectId, a string."""
-    ids: list[RunId] = []
-    if text.isascii() and text.isdigit() and len(text) < 19:
+def lenient(database: Database[Document]) -> CodecOptions[Document]:
+    """How documents are read that anything may have written: moments beyond the year 9999, broken UTF-8."""
+    return database.codec_options.with_options(
+        datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="replace"
+    )
+
+
+def run_id_text(run_id: Any) -> str:
+    """An id as addresses have it: a number or ObjectId as it is, a string too unless it reads as something else.
+
+    Everything else is MongoDB's extended JSON.
+    """
+    if (isinstance(run_id, int) and not isinstance(run_id, bool)) or isinstance(run_id, ObjectId):
+        return str(run_id)
+    if isinstance(run_id, str) and parse_run_id(run_id) == [run_id]:
+        return run_id
+    return str(json_util.dumps(run_id, json_options=json_util.CANONICAL_JSON_OPTIONS))
+
+
+def parse_run_id(text: str) -> list[Any]:
+    """The ids that *text* from an address may mean, likeliest first: a number, an ObjectId, extended JSON, a string."""
+    ids: list[Any] = []
+    if text.removeprefix("-").isdigit() and text.isascii() and len(text) < 20:
         ids.append(int(text))
     with suppress(InvalidId):
         ids.append(ObjectId(text))
+    if text in ("true", "false", "null") or text[:1] in ('"', "{", "["):
+        with suppress(BSONError, TypeError, ValueError, RecursionError):
+            ids.append(json_util.loads(text))
     ids.append(text)
     return ids

@@ -18,7 +18,7 @@ from engine.settings import CONFIG_FILE, Settings
 from engine.store import Store
 from engine.store.notices import EMAIL, WEBHOOK
 from engine.store.sweeps import new_id
-from webapp.services import history, steering
+from webapp.services import runs, steering
 from webapp.services.accounts import Account, must_edit
 from webapp.services.classes import known, settled
 from webapp.services.daemon import ensure_daemon
@@ -78,8 +78,16 @@ def make_name() -> str:
     return f"{secrets.choice(ADJECTIVES)}-{secrets.choice(NOUNS)}-{secrets.token_hex(2)}"
 
 
-def create(store: Store, settings: Settings, account: Account, values: Mapping[str, Any], now: datetime) -> str:
-    """Queue the sweep that *values* describe and see that a daemon will take it; returns its id.
+def create(
+    store: Store,
+    settings: Settings,
+    account: Account,
+    values: Mapping[str, Any],
+    now: datetime,
+    sweep_id: str | None = None,
+) -> str:
+    """Queue the sweep that *values* describe and see that a daemon will take it; returns its id: *sweep_id*, under which
+    doing it twice makes one sweep, or a new one.
 
     Raises:
         Forbidden: the account may only look.
@@ -91,7 +99,7 @@ def create(store: Store, settings: Settings, account: Account, values: Mapping[s
         raise ConfigError(problems)
     seed = secrets.randbelow(2**31) if config.seed is None else config.seed
     config = config.model_copy(update={"seed": seed, "name": config.name.strip() or make_name()})
-    sweep_id = new_id()
+    sweep_id = sweep_id or new_id()
     store.notices.create(sweep_id, config.webhook, config.notify, now)
     store.sweeps.create(
         name=config.name,
@@ -153,8 +161,8 @@ def config_of_run(store: Store, run_id: str) -> Document:
     Raises:
         NotFound: there is no such run, or it was no sweep.
     """
-    config = history.find(store, run_id).get("config")
-    if not history.is_sweep(config):
+    config = runs.find(store, run_id).get("config")
+    if not runs.is_sweep(config):
         raise NotFound(f"run {run_id[:200]} is no sweep of this program; its configuration cannot start one")
     return _again(plain(config))
 

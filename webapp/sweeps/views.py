@@ -13,6 +13,7 @@ from engine.config import SweepConfig
 from engine.errors import ConfigError, Problem
 from engine.models.inspection import Axes
 from webapp.extensions import settings, store
+from webapp.filters import run_url
 from webapp.services import classes, datasets, sweeps
 from webapp.services.accounts import must_edit
 from webapp.services.forecast import forecast
@@ -111,7 +112,7 @@ def _start(query: Mapping[str, str]) -> tuple[dict[str, Any], str]:
     if sweep_id := query.get("from", ""):
         return sweeps.config_of(store(), g.viewer, sweep_id), url_for("monitor.live", sweep_id=sweep_id)
     if run_id := query.get("run", ""):
-        return sweeps.config_of_run(store(), run_id), url_for("history.run", run_id=run_id)
+        return sweeps.config_of_run(store(), run_id), run_url(run_id)
     return sweeps.defaults(), ""
 
 

@@ -11,7 +11,7 @@ from bson import ObjectId
 from flask.testing import FlaskClient
 
 from engine.store import Store
-from webapp.services import history
+from webapp.services import history, run_page, runs
 
 NOW = datetime.now(UTC)
 
@@ -55,7 +55,7 @@ def test_hostile_metrics_are_shown_as_far_as_they_can_be(ada: FlaskClient, store
             {"run_id": 1, "name": "long", "steps": list(range(5000)), "values": [0.5] * 5000},
         ]
     )
-    page = history.run(store, "1", NOW)
+    page = run_page.run(store, "1", NOW)
     charts = {chart["name"]: chart for chart in page.metrics}
     assert charts["loss"]["values"] == [1.0, None, 3.0]
     assert len(charts["long"]["steps"]) <= 1001
@@ -65,7 +65,7 @@ def test_hostile_metrics_are_shown_as_far_as_they_can_be(ada: FlaskClient, store
 
 def test_states_are_those_of_the_legend() -> None:
     def state(**document: Any) -> str:
-        return history.row({"_id": 1, **document}, NOW).label
+        return runs.row({"_id": 1, **document}, NOW).label
 
     assert state(status="RUNNING", heartbeat=NOW - timedelta(seconds=119)) == "Running"
     assert state(status="RUNNING", heartbeat=NOW - timedelta(seconds=121)) == "Probably dead"
@@ -77,8 +77,8 @@ def test_states_are_those_of_the_legend() -> None:
 
 
 def test_results_of_numpy_are_unwrapped() -> None:
-    assert history.result({"py/object": "numpy.float64", "dtype": "float64", "value": 0.25}) == "0.25"
-    assert history.result({"accuracy": 1}) == '{"accuracy": 1}'
+    assert runs.result({"py/object": "numpy.float64", "dtype": "float64", "value": 0.25}) == "0.25"
+    assert runs.result({"accuracy": 1}) == '{"accuracy": 1}'
 
 
 def test_older_runs_are_on_the_next_page(ada: FlaskClient, store: Store) -> None:
