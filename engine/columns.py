@@ -83,12 +83,17 @@ class TrialColumns:
 
 def pack(documents: Iterable[Mapping[str, Any]]) -> Document:
     """Stored trials as lists, one for each column: what `unpack` reads, as plain JSON."""
-    rows = list(documents)
-    params = [row.get("params") or {} for row in rows]
-    names = dict.fromkeys(name for point in params for name in point)
-    packed: Document = {name: [row.get(name) for row in rows] for name in PLAIN}
-    packed |= {name: [_seconds(row.get(name)) for row in rows] for name in MOMENTS}
-    return packed | {"params": {name: [point.get(name) for point in params] for name in names}}
+    packed: Document = {name: [] for name in (*PLAIN, *MOMENTS)}
+    params: dict[str, list[Any]] = {}
+    for row, document in enumerate(documents):
+        for name in PLAIN:
+            packed[name].append(document.get(name))
+        for name in MOMENTS:
+            packed[name].append(_seconds(document.get(name)))
+        point = document.get("params") or {}
+        for name in dict.fromkeys([*params, *point]):
+            params.setdefault(name, [None] * row).append(point.get(name))
+    return packed | {"params": params}
 
 
 def unpack(parts: Sequence[Mapping[str, Any]]) -> TrialColumns:

@@ -43,6 +43,10 @@ SPENT_SECONDS = 2.0
 REFRESH_SECONDS = 1.0
 """A trial that has been in training for so long gets the pruner's limits anew when another reaches a rung."""
 
+NO_CURVE: list[list[float | None]] = []
+NO_FIGURES: dict[str, float] = {}
+"""What all trials have in memory that have ended; nothing is ever put into them."""
+
 log = logging.getLogger("nhop.optimizer")
 
 
@@ -565,7 +569,7 @@ class Optimizer:
         if trial.started:
             trial.seconds = round((trial.finished - trial.started).total_seconds(), 3)
         self._recorder.ended(trial)
-        trial.curve, trial.figures = [], {}  # recorded; thousands of them need not stay in memory
+        trial.curve, trial.figures = NO_CURVE, NO_FIGURES  # recorded; thousands of them need not stay in memory
         if trial.confirms is not None:
             return
         best = self._best.loss if self._best and self._best.loss is not None else math.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -41,7 +42,7 @@ class Member:
 
     @property
     def name(self) -> str:
-        return self.role if self.role == CHIEF else f"{self.role}_{self.index}"
+        return self.role if self.role == CHIEF else sys.intern(f"{self.role}_{self.index}")  # each trial keeps one
 
     @property
     def host(self) -> str:

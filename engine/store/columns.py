@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -30,6 +30,8 @@ Document = dict[str, Any]
 
 BLOCK = 250
 """Trials a block: what has no block yet is read trial by trial."""
+AT_ONCE = 50
+"""Trials of a block that are read in one call: the optimizer, which does so while it runs, stays small."""
 MOST_SWEEPS = 16
 MOST_ROWS = 100_000
 """Of trials kept in memory, of all sweeps together; the sweep read last is kept whatever its size."""
@@ -78,10 +80,10 @@ class Columns:
             LeaseLost: a newer optimizer has written it.
             StoreError: it is too large, say.
         """
-        trials = self._of_block(sweep_id, block)
-        if not _is_whole(trials):
+        columns = pack(self._of_block(sweep_id, block))
+        if not _is_settled(columns["number"], columns["state"]):
             return False
-        self._put(sweep_id, block, fence, trials)
+        self._put(sweep_id, block, fence, columns)
         return True
 
     def complete(self, sweep_id: str, fence: int) -> None:
@@ -97,13 +99,14 @@ class Columns:
         for block in count():
             if block in whole:
                 continue
-            if trials := self._of_block(sweep_id, block):
-                self._put(sweep_id, block, fence, trials)
+            columns = pack(self._of_block(sweep_id, block))
+            if columns["number"]:
+                self._put(sweep_id, block, fence, columns)
             elif first_above(self._trials, sweep_id, block * BLOCK) is None:
                 return
 
-    def _put(self, sweep_id: str, block: int, fence: int, trials: Sequence[Document]) -> None:
-        document = _document(sweep_id, block, fence, trials)
+    def _put(self, sweep_id: str, block: int, fence: int, columns: Mapping[str, Any]) -> None:
+        document = _document(sweep_id, block, fence, columns)
         try:
             with answered():
                 self._collection.replace_one({"_id": document["_id"], "fence": {"$lte": fence}}, document, upsert=True)
@@ -141,14 +144,15 @@ class Columns:
                 found += self._trials.find({"_id": {"$in": ids}}, FIELDS)
         return [*found, *above(self._trials, sweep_id, last, FIELDS)]
 
-    def _of_block(self, sweep_id: str, block: int) -> list[Document]:
-        return between(self._trials, sweep_id, block * BLOCK, (block + 1) * BLOCK, FIELDS)
+    def _of_block(self, sweep_id: str, block: int) -> Iterator[Document]:
+        for low in range(block * BLOCK, (block + 1) * BLOCK, AT_ONCE):
+            yield from between(self._trials, sweep_id, low, low + AT_ONCE, FIELDS)
 
     def _add(self, sweep_id: str, block: int, trials: Sequence[Document]) -> None:
         """Write a block that is missing, if that is possible; where it is there by now, its writer knows better."""
         fence = max(int(trial.get("fence") or 0) for trial in trials)
         with suppress(DuplicateKeyError, InvalidDocument, StoreError), answered():
-            self._collection.insert_one(_document(sweep_id, block, fence, trials))
+            self._collection.insert_one(_document(sweep_id, block, fence, pack(trials)))
 
     def _keep(self, sweep_id: str, known: _Known) -> None:
         with self._guard:
@@ -165,8 +169,8 @@ def block_of(number: int) -> int:
     return (number - 1) // BLOCK
 
 
-def _document(sweep_id: str, block: int, fence: int, trials: Iterable[Mapping[str, Any]]) -> Document:
-    return {"_id": f"{sweep_id}/{block}", "sweep_id": sweep_id, "block": block, "fence": fence, **pack(trials)}
+def _document(sweep_id: str, block: int, fence: int, columns: Mapping[str, Any]) -> Document:
+    return {"_id": f"{sweep_id}/{block}", "sweep_id": sweep_id, "block": block, "fence": fence, **columns}
 
 
 def _is_whole(trials: Sequence[Mapping[str, Any]]) -> bool:
