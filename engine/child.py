@@ -13,6 +13,7 @@ import sys
 from engine import settings as settings_module
 from engine.cluster.process import die_with_parent
 from engine.errors import LeaseLost, NhopError
+from engine.points import reached
 from engine.session import Released, run_sweep
 from engine.store import connect
 from engine.store.embedded import uri_of
@@ -27,6 +28,7 @@ def main(sweep_id: str, fence: int, daemon: int) -> int:
         sweep = store.sweeps.get(sweep_id)
         if sweep["lease"]["fence"] != fence:
             raise LeaseLost(f"sweep {sweep_id} was claimed again under fence {sweep['lease']['fence']}")
+        reached("optimizer-begins", sweep=sweep_id, fence=fence)
         run_sweep(store, settings, sweep)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     except LeaseLost as error:

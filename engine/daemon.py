@@ -27,6 +27,7 @@ from engine.cluster.keeper import Keeper
 from engine.cluster.machine import names_of
 from engine.errors import LeaseLost, NhopError, StoreError, StoreUnavailable
 from engine.notify.sender import Sender
+from engine.points import reached
 from engine.recorder import LEASE, give_up
 from engine.settings import ROOT, SMTP_PASSWORD, Settings
 from engine.store import connect
@@ -119,6 +120,7 @@ class Daemon:
         if sweep["restarts"] > MOST_RESTARTS:
             give_up(self._store, sweep, f"its optimizer died {sweep['restarts']} times; its log says more", _now())
             return
+        reached("sweep-claimed", sweep=sweep["_id"], fence=sweep["lease"]["fence"])
         try:
             self._start(sweep)
         except OSError as error:
@@ -143,6 +145,7 @@ class Daemon:
                 env={**os.environ, **self._settings.environment(), "OPENBLAS_NUM_THREADS": "1"},
             )
         self._children.append(_Child(process, sweep["_id"], fence))
+        reached("optimizer-started")
 
     def _reap(self) -> None:
         """Forget optimizers that have ended; a sweep whose optimizer died is up for the next claim at once."""

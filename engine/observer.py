@@ -15,6 +15,7 @@ from typing import Any
 from sacred.observers import RunObserver
 from sacred.serializer import flatten
 
+from engine.points import reached
 from engine.recorder import Recorder
 from engine.store import Store
 
@@ -67,6 +68,7 @@ class SweepObserver(RunObserver):
                 "result": None,
             }
         )
+        reached("run-made")
         self._recorder.set(run_id=run_id)
         return run_id
 

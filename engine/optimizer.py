@@ -23,6 +23,7 @@ from engine.confirmation import confirmation, in_words
 from engine.domain import Edit, SweepState, Trial, TrialState, Wishes
 from engine.errors import LeaseLost, NhopError
 from engine.events import EventType
+from engine.points import reached
 from engine.pruners import Pruner
 from engine.recorder import Recorder
 from engine.samplers import Sampler
@@ -483,6 +484,7 @@ class Optimizer:
         running[trial.number] = trial
         self._ticked = self._ticked or time.monotonic()
         self._recorder.begun(trial)
+        reached("trial-begun")
         config = self._config
         inputs, outputs = self._dimensions
         job = Job(
@@ -504,6 +506,7 @@ class Optimizer:
             limits=self._pruner.limits(trial.number, trial.steps) if trial.confirms is None else (),
         )
         self._cluster.train(worker, job)
+        reached("trial-given")
 
     def _take(self, trial: Trial, happening: Happening, running: Mapping[int, Trial]) -> float | None:
         """Bring *trial* to where it now stands; returns how much a new best improves on the best before."""

@@ -22,6 +22,7 @@ import numpy as np
 from engine.domain import SweepState, Trial, TrialState, Wishes
 from engine.errors import LeaseLost, StoreError, StoreUnavailable
 from engine.events import EventType
+from engine.points import reached
 from engine.store import Store
 from engine.store.columns import block_of
 from engine.store.events import draft
@@ -156,6 +157,7 @@ class Recorder:
     def stage_ended(self, index: int) -> None:
         """A stage is over; a resumed search does not take it up again."""
         self._journal.append({"stage_ended": index})
+        reached("stage-ended")
 
     def close_edits(self, version: int) -> bool:
         """Take no more edits of the sweep, if *version* is the newest; else the wishes are brought up to date. A silent
@@ -202,7 +204,9 @@ class Recorder:
             try:
                 self._flush(running=False)
                 self._write_columns(None)
+                reached("sweep-finishing")
                 self._store.sweeps.finish(self._id, self._fence, state, fields)
+                reached("sweep-finished", sweep=self._id, fence=self._fence)
                 self._sweep.update(fields, state=str(state))
                 with self._lock:
                     self._drafts.append(draft(EventType.SWEEP, self._told(), self._clock()))
@@ -245,6 +249,7 @@ class Recorder:
                 if now - renewed > RENEW_SECONDS:  # first of all: after a long stop the sweep may be another's
                     self._store.sweeps.renew(self._id, self._fence, self._clock() + LEASE)
                     renewed = now
+                    reached("lease-renewed", sweep=self._id, fence=self._fence)
                 with_curves = now - curves > CURVE_SECONDS
                 self._flush(running=with_curves)
                 if with_curves:
@@ -280,6 +285,7 @@ class Recorder:
             }
         for written in _batched(trials.items(), BATCH):
             self._store.trials.put(*(document for _, document in written))
+            reached("trials-stored", sweep=self._id, fence=self._fence, numbers=[number for number, _ in written])
             with self._lock:
                 _remove_same(self._trials, dict(written))
         self._flush_columns(trials)
@@ -287,6 +293,7 @@ class Recorder:
         self._flush_report()
         if fields:
             self._store.sweeps.update(self._id, self._fence, fields)
+            reached("fields-stored", sweep=self._id, fence=self._fence)
             with self._lock:
                 _remove_same(self._fields, fields)
         self._flush_run(run_fields, metrics)
@@ -298,6 +305,7 @@ class Recorder:
             return
         again, self._again = self._again, True
         self._store.events.write(self._id, self._writing, again=again)
+        reached("events-stored", sweep=self._id, fence=self._fence)
         self._writing, self._again = [], False
 
     def _flush_columns(self, written: Iterable[int]) -> None:
@@ -370,6 +378,7 @@ class Recorder:
                     fields["info.metrics"] = self._run_fields["info.metrics"] = listed
                 if len(self._metrics[name]["steps"]) == len(whole["steps"]):
                     self._metrics[name]["new"] = False
+            reached("metrics-stored")
         if fields:
             self._store.runs.update(run_id, fields)
             with self._lock:

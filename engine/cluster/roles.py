@@ -19,6 +19,7 @@ from engine.cluster.channel import Channel, Message
 from engine.cluster.ports import free_ports
 from engine.cluster.spec import CHIEF, PROXY, PS, WORKER
 from engine.data import load
+from engine.points import reached
 from engine.training.distributed import TRAINERS
 from engine.training.job import Job
 from engine.training.local import LocalTrainer
@@ -145,6 +146,7 @@ def train_all(trainer: Trainer, channel: Channel) -> None:
 def _train(trainer: Trainer, job: Job, channel: Channel, orders: Orders) -> None:
     about = {"number": job.number, "attempt": job.attempt}
     limits = dict(job.limits)
+    reached("trial-begins", **about, keep=job.keep)
     try:
         for progress in trainer.train(job):
             if not all(math.isfinite(loss) for loss in (progress.train, progress.val or 0.0)):
@@ -152,9 +154,11 @@ def _train(trainer: Trainer, job: Job, channel: Channel, orders: Orders) -> None
                 return
             if progress.done and job.keep:
                 _keep(trainer.parameters(), Path(job.keep))
-            reached = {**about, "step": progress.step, "train": progress.train, "val": progress.val,
-                       "figures": dict(progress.figures), "test": progress.test, "rung": progress.rung}  # fmt: skip
-            if not channel.send({"done" if progress.done else "progress": reached}):
+                reached("model-kept")
+            news = {**about, "step": progress.step, "train": progress.train, "val": progress.val,
+                    "figures": dict(progress.figures), "test": progress.test, "rung": progress.rung}  # fmt: skip
+            reached("trial-ends" if progress.done else "trial-goes-on", **about, keep=job.keep)
+            if not channel.send({"done" if progress.done else "progress": news}):
                 os._exit(0)
             if progress.done:
                 return

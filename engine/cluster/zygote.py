@@ -21,6 +21,7 @@ from typing import Any
 from engine.cluster import namespace
 from engine.cluster.channel import Channel, Message
 from engine.cluster.process import die_with_parent
+from engine.points import reached
 
 
 def main(control_fd: int, log_dir: Path, parent: int, private: bool) -> None:
@@ -73,6 +74,7 @@ class Zygote:
         pid = os.fork()
         if pid:
             self._children[pid] = message["name"]
+            reached("process-forked")
             self._control.send({"started": message["name"], "pid": pid})
             return
         try:

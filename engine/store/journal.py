@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import JournalError
+from engine.points import reached
 
 Record = dict[str, Any]
 
@@ -42,9 +43,11 @@ class Journal:
         try:
             self._file.write(b"%08x %s\n" % (zlib.crc32(data), data))
             self._file.flush()
+            reached("journal-written")
             os.fsync(self._file.fileno())
         except OSError as error:
             raise JournalError(f"{self.path}: the journal cannot be written: {error.strerror}") from error
+        reached("journal-synced")
 
     def close(self) -> None:
         self._file.close()

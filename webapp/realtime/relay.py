@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from engine.errors import StoreError, StoreUnavailable
 from engine.events import Event
+from engine.points import reached
 from engine.settings import Settings
 from engine.store import Store, embedded
 from webapp.services.daemon import ensure_daemon
@@ -170,6 +171,7 @@ class Relay:
         """Send a room its next events; its lock is held."""
         while page := self._store.events.after(sweep_id, self._seen[sweep_id], limit=PAGE):
             self._emitter.emit("events", to_json(sweep_id, page), to=sweep_id)
+            reached("events-relayed")
             self._seen[sweep_id] = page[-1].seq
 
     def _send_overview(self) -> None:
