@@ -19,6 +19,8 @@ from engine.store.model_files import ModelFiles
 from engine.store.models import Models
 from engine.store.notices import Notices
 from engine.store.reports import Reports
+from engine.store.run_notes import RunNotes
+from engine.store.run_parts import RunParts
 from engine.store.runs import Runs
 from engine.store.servers import Servers
 from engine.store.sweeps import Sweeps
@@ -43,6 +45,7 @@ INDEXES = {
     "model_files": ([("name", ASCENDING), ("uploaded", DESCENDING)],),
     "servers": ([("host", ASCENDING)], [("sweep_id", ASCENDING)]),
     "runs": ([("start_time", DESCENDING)], [("status", ASCENDING)], [("info.sweep_id", ASCENDING)]),
+    "run_notes": ([("database", ASCENDING), ("tags", ASCENDING)],),
     "datasets": ([("created", DESCENDING)],),
     "notices": ([("sweep_id", ASCENDING)], [("open", ASCENDING), ("due", ASCENDING)]),
     "metrics": ([("run_id", ASCENDING), ("name", ASCENDING)],),
@@ -62,6 +65,8 @@ class Store:
         self.machines = Machines(database)
         self.users = Users(database)
         self.runs = Runs(database)
+        self.run_parts = RunParts(database)
+        self.run_notes = RunNotes(database)
         self.models = Models(database)
         self.model_files = ModelFiles(database)
         self.reports = Reports(database)
