@@ -15,6 +15,7 @@ from typing import Any
 from sacred.observers import RunObserver
 from sacred.serializer import flatten
 
+from engine.errors import LeaseLost
 from engine.points import reached
 from engine.recorder import Recorder
 from engine.store import Store
@@ -43,10 +44,14 @@ class SweepObserver(RunObserver):
         _id: Any,
     ) -> int:
         sweep = self._recorder.sweep
-        if sweep.get("run_id") is None and (begun := self._store.runs.of_sweep(sweep["_id"])) is not None:
+        sweep_id, fence = sweep["_id"], sweep["lease"]["fence"]
+        if sweep.get("run_id") is None and (begun := self._store.runs.of_sweep(sweep_id)) is not None:
             self._recorder.set(run_id=begun)  # an earlier process died between making the run and telling the sweep
         if sweep.get("run_id") is not None:
+            taken = self._store.runs.take(sweep["run_id"], fence)
             self._output_before = self._store.runs.get(sweep["run_id"]).get("captured_out") or ""
+            if not taken:
+                raise LeaseLost(f"run {sweep['run_id']} is written by a later optimizer")
             resumed = {"status": "RUNNING", "heartbeat": _now(start_time), "stop_time": None, "fail_trace": None}
             self._recorder.run(resumed)
             return int(sweep["run_id"])
@@ -63,12 +68,17 @@ class SweepObserver(RunObserver):
                 "resources": [],
                 "artifacts": [],
                 "captured_out": "",
-                "info": {"sweep_id": sweep["_id"], "metrics": []},
+                "info": {"sweep_id": sweep_id, "fence": fence, "metrics": []},
                 "heartbeat": _now(start_time),
                 "result": None,
             }
         )
         reached("run-made")
+        try:
+            self._store.sweeps.update(sweep_id, fence, {"run_id": run_id})
+        except LeaseLost:
+            self._store.runs.drop(run_id, fence)
+            raise
         self._recorder.set(run_id=run_id)
         return run_id
 

@@ -304,7 +304,7 @@ class Recorder:
         if not self._writing:
             return
         again, self._again = self._again, True
-        self._store.events.write(self._id, self._writing, again=again)
+        self._store.events.write(self._id, self._writing, again=again, fence=self._fence)
         reached("events-stored", sweep=self._id, fence=self._fence)
         self._writing, self._again = [], False
 
@@ -341,7 +341,7 @@ class Recorder:
                 written[number] = path
                 with suppress(FileNotFoundError):
                     batch[number] = np.load(path, allow_pickle=False).tobytes()
-            for number in self._store.models.put(self._id, batch):
+            for number in self._store.models.put(self._id, batch, self._fence):
                 path = written[number]
                 log.warning("the model of trial %d is too large for the database; it stays in %s", number, path)
             with self._lock:
@@ -380,7 +380,7 @@ class Recorder:
                     self._metrics[name]["new"] = False
             reached("metrics-stored")
         if fields:
-            self._store.runs.update(run_id, fields)
+            self._store.runs.update(run_id, fields, self._fence)
             with self._lock:
                 _remove_same(self._run_fields, fields)
 
@@ -425,8 +425,8 @@ def give_up(store: Store, sweep: Mapping[str, Any], error: str, now: datetime) -
     Raises:
         LeaseLost: somebody else has it.
     """
-    fields = {"error": error, "finished": now}
-    store.sweeps.finish(sweep["_id"], sweep["lease"]["fence"], SweepState.FAILED, fields)
-    store.events.append(sweep["_id"], [(EventType.SWEEP, public_sweep(store.sweeps.get(sweep["_id"])), now)])
+    sweep_id, fence = sweep["_id"], sweep["lease"]["fence"]
+    store.sweeps.finish(sweep_id, fence, SweepState.FAILED, {"error": error, "finished": now})
+    store.events.append(sweep_id, [(EventType.SWEEP, public_sweep(store.sweeps.get(sweep_id)), now)], fence)
     if sweep.get("run_id") is not None:
-        store.runs.update(sweep["run_id"], {"status": "FAILED", "stop_time": now, "fail_trace": [error]})
+        store.runs.update(sweep["run_id"], {"status": "FAILED", "stop_time": now, "fail_trace": [error]}, fence)

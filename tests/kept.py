@@ -46,7 +46,7 @@ def regression(store: Store, name: str = "amber-falcon", **config: Any) -> str:
     sweep_id = _sweep(store, name, nn_dimensions=[2, 1], data_features=2, opt_stages=[[10, 2], [10, 1]], **config)
     for number, stage, loss in ((1, 0, 400.0), (2, 0, 100.0), (3, 1, 200.0)):
         _trial(store, sweep_id, number, stage, POINT, loss)
-        store.models.put(sweep_id, {number: regressor(number).flat.tobytes()})
+        store.models.put(sweep_id, {number: regressor(number).flat.tobytes()}, 1)
     store.models.describe(sweep_id, ABOUT)
     points = [[20.0, 400.0, 410.0], [30.0, 500.0, 480.0], [40.0, 600.0, None]]
     figures = {"rows": 3, "rmse": 10.0, "mae": 8.0, "r2": 0.75}
@@ -69,7 +69,7 @@ def classification(store: Store, name: str = "quiet-otter") -> str:
     """A classifier's sweep of one stage that has ended, with one trial and its model."""
     sweep_id = _sweep(store, name, nn_model="Custom", dataset="installed-sources", opt_stages=[[10, 1]])
     _trial(store, sweep_id, 1, 0, READING, 0.9)
-    store.models.put(sweep_id, {1: classifier(1).flat.tobytes()})
+    store.models.put(sweep_id, {1: classifier(1).flat.tobytes()}, 1)
     store.models.describe(sweep_id, LANGUAGES)
     val = {**judged((np.array([[8, 2, 0], [0, 5, 5], [0, 0, 10]]) / 30).tolist()), "files": 12}
     test = {**judged((np.array([[9, 1, 0], [0, 10, 0], [0, 0, 10]]) / 30).tolist()), "seeds": 2}

@@ -3,8 +3,12 @@
 An event takes the number after the newest one; the unique index (sweep_id, seq) decides between two writers,
 and the loser takes the next. So whoever sees number n has seen, or can fetch, all before it.
 
+Each event carries the fence of the optimizer that wrote it, or that of the event before where somebody else did. A
+writer that finds a later fence at the newest event has lost the sweep; one that has looked before there was such an
+event finds its number taken. So nothing of an optimizer comes after the first event of its successor.
+
 The database's work goes with all that a filter matches, whatever its sort and limit are. So collection `event_marks`,
-{_id: sweep_id, seq}, remembers a number that a sweep's events have reached, and the newest are looked for above it.
+{_id: sweep_id, seq, fence}, remembers a number that a sweep's events have reached, and the newest are looked for above.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 from pymongo.write_concern import WriteConcern
 
+from engine.errors import LeaseLost
 from engine.events import Event, EventType
 from engine.store.calls import answered
 
@@ -43,45 +48,60 @@ class Events:
 
     def last(self, sweep_id: str) -> int:
         """The newest number of a sweep; 0 where there is none."""
+        return self._newest(sweep_id)[0]
+
+    def _newest(self, sweep_id: str) -> tuple[int, int]:
+        """The newest number of a sweep, and the fence that its event carries."""
         with answered():
-            mark = self._marks.find_one({"_id": sweep_id})
-            known = int(mark["seq"]) if mark else 0
+            mark = self._marks.find_one({"_id": sweep_id}) or {}
+            known = int(mark.get("seq", 0))
             above = {"sweep_id": sweep_id, "seq": {"$gt": known}}
-            newest = self._collection.find_one(above, {"seq": 1}, sort=[("seq", DESCENDING)])
-        last = int(newest["seq"]) if newest else known
+            newest = self._collection.find_one(above, {"seq": 1, "fence": 1}, sort=[("seq", DESCENDING)]) or mark
+        last, fence = int(newest.get("seq", 0)), int(newest.get("fence", 0))
         if last > known + FAR:
-            self._mark(sweep_id, last)
-        return last
+            self._mark(sweep_id, last, fence)
+        return last, fence
 
-    def _mark(self, sweep_id: str, seq: int) -> None:
+    def _mark(self, sweep_id: str, seq: int, fence: int) -> None:
         with suppress(DuplicateKeyError), answered():
-            self._marks.update_one({"_id": sweep_id}, {"$max": {"seq": seq}}, upsert=True)
+            self._marks.update_one({"_id": sweep_id}, {"$max": {"seq": seq, "fence": fence}}, upsert=True)
 
-    def append(self, sweep_id: str, events: Sequence[tuple[EventType, Mapping[str, Any], datetime]]) -> int:
-        """Append in order; returns the last number."""
-        return self.write(sweep_id, [draft(*event) for event in events])
+    def append(
+        self,
+        sweep_id: str,
+        events: Sequence[tuple[EventType, Mapping[str, Any], datetime]],
+        fence: int | None = None,
+    ) -> int:
+        """Append in order; returns the last number. Raises LeaseLost as `write`."""
+        return self.write(sweep_id, [draft(*event) for event in events], fence=fence)
 
-    def write(self, sweep_id: str, drafts: Sequence[Document], again: bool = False) -> int:
+    def write(self, sweep_id: str, drafts: Sequence[Document], again: bool = False, fence: int | None = None) -> int:
         """Append *drafts* in order; returns the last number.
 
         Args:
             again: an earlier call with some of these may have succeeded without its answer arriving; those that
                 are stored are not stored twice.
+            fence: the one under which the writer owns the sweep; None: it does not.
+
+        Raises:
+            LeaseLost: an optimizer of a later fence has written.
         """
         waiting = self._missing(drafts) if again else list(drafts)
-        while True:
-            last = self.last(sweep_id)
-            numbered = [{**item, "sweep_id": sweep_id, "seq": last + i} for i, item in enumerate(waiting, start=1)]
-            if not numbered:
-                return last
+        while waiting:
+            last, newest = self._newest(sweep_id)
+            if fence is not None and fence < newest:
+                raise LeaseLost(f"sweep {sweep_id} is owned by fence {newest}, no longer by {fence}")
+            own = {"sweep_id": sweep_id, "fence": newest if fence is None else fence}
+            numbered = [{**item, **own, "seq": last + i} for i, item in enumerate(waiting, start=1)]
             try:
                 with answered():
                     self._collection.insert_many(numbered, ordered=True)
             except DuplicateKeyError:
                 waiting = self._missing(waiting)
                 continue
-            self._mark(sweep_id, last + len(numbered))
+            self._mark(sweep_id, last + len(numbered), own["fence"])
             return last + len(numbered)
+        return self.last(sweep_id)
 
     def _missing(self, drafts: Sequence[Document]) -> list[Document]:
         """Those of *drafts* that are not stored."""

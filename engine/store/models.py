@@ -1,6 +1,6 @@
 """The parameters of trained networks, and what it takes to use them.
 
-Collection `models`: {_id: "sweep/trial", sweep_id, parameters: the flat vector, float32, compressed}, and one
+Collection `models`: {_id: "sweep/trial", sweep_id, fence, parameters: the flat vector, float32, compressed}, and one
 {_id: sweep_id, about} for each sweep with what its networks have in common.
 """
 
@@ -13,8 +13,9 @@ from typing import Any
 from bson import Binary
 from pymongo import ReplaceOne
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
-from engine.errors import NotFound
+from engine.errors import LeaseLost, NotFound
 from engine.store.calls import answered
 
 Document = dict[str, Any]
@@ -32,19 +33,27 @@ class Models:
         with answered():
             self._collection.replace_one({"_id": sweep_id}, {"_id": sweep_id, "about": dict(about)}, upsert=True)
 
-    def put(self, sweep_id: str, parameters: Mapping[int, bytes]) -> list[int]:
+    def put(self, sweep_id: str, parameters: Mapping[int, bytes], fence: int) -> list[int]:
         """Keep the parameters of trials' networks, {number: parameters}, in one call; returns the numbers of those that
-        are too large to be kept here."""
+        are too large to be kept here.
+
+        Raises:
+            LeaseLost: an optimizer of a later fence has kept one of them.
+        """
         packed = {number: zlib.compress(flat, level=3) for number, flat in parameters.items()}
         too_large = [number for number, flat in packed.items() if len(flat) > MOST_BYTES]
         put: list[ReplaceOne[Document]] = []
         for number, flat in packed.items():
             if number not in too_large:
-                document = {"_id": f"{sweep_id}/{number}", "sweep_id": sweep_id, "parameters": Binary(flat)}
-                put.append(ReplaceOne({"_id": document["_id"]}, document, upsert=True))
+                document = {"_id": f"{sweep_id}/{number}", "sweep_id": sweep_id, "fence": fence}
+                own = {"_id": document["_id"], "$or": [{"fence": {"$lte": fence}}, {"fence": None}]}
+                put.append(ReplaceOne(own, {**document, "parameters": Binary(flat)}, upsert=True))
         if put:
-            with answered():
-                self._collection.bulk_write(put, ordered=False)
+            try:
+                with answered():
+                    self._collection.bulk_write(put, ordered=False)
+            except DuplicateKeyError:
+                raise LeaseLost(f"a model of sweep {sweep_id} was written by a newer optimizer") from None
         return too_large
 
     def about(self, sweep_id: str) -> Document:

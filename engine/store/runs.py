@@ -19,7 +19,7 @@ from pymongo import DESCENDING
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from engine.errors import NotFound
+from engine.errors import LeaseLost, NotFound
 from engine.store.calls import answered
 
 Document = dict[str, Any]
@@ -93,9 +93,28 @@ class Runs:
             found = self._collection.find_one({"info.sweep_id": sweep_id}, {"_id": 1})
         return int(found["_id"]) if found else None
 
-    def update(self, run_id: RunId, fields: Mapping[str, Any]) -> None:
+    def take(self, run_id: RunId, fence: int) -> bool:
+        """Make a sweep's run that of its optimizer with this *fence*: those before can no longer write it. False: a later
+        one has it, or there is no such run."""
         with answered():
-            self._collection.update_one({"_id": run_id}, {"$set": dict(fields)})
+            done = self._collection.update_one(_own(run_id, fence), {"$set": {"info.fence": fence}})
+        return done.matched_count == 1
+
+    def update(self, run_id: RunId, fields: Mapping[str, Any], fence: int) -> None:
+        """Set *fields* of a sweep's run, as its optimizer with this *fence*.
+
+        Raises:
+            LeaseLost: an optimizer of a later fence has it.
+        """
+        with answered():
+            done = self._collection.update_one(_own(run_id, fence), {"$set": {**fields, "info.fence": fence}})
+            if done.matched_count != 1 and self._collection.find_one({"_id": run_id}, {"_id": 1}):
+                raise LeaseLost(f"run {run_id} is no longer written by fence {fence}")
+
+    def drop(self, run_id: RunId, fence: int) -> None:
+        """Delete a run that an optimizer with this *fence* has made for a sweep that it had lost, if nobody took it."""
+        with answered():
+            self._collection.delete_one({"_id": run_id, "info.fence": fence})
 
     def put_metric(
         self,
@@ -147,6 +166,10 @@ def run_id_text(run_id: Any) -> str:
     if isinstance(run_id, str) and parse_run_id(run_id) == [run_id]:
         return run_id
     return str(json_util.dumps(run_id, json_options=json_util.CANONICAL_JSON_OPTIONS))
+
+
+def _own(run_id: RunId, fence: int) -> Document:
+    return {"_id": run_id, "$or": [{"info.fence": {"$lte": fence}}, {"info.fence": None}]}
 
 
 def parse_run_id(text: str) -> list[Any]:

@@ -340,10 +340,10 @@ class TestRuns:
 
     def test_updated_fields_leave_the_others(self, store: Store) -> None:
         run_id = store.runs.create({"status": "RUNNING", "info": {"sweep_id": "s1", "metrics": []}})
-        store.runs.update(run_id, {"status": "COMPLETED", "info.metrics": [{"name": "loss", "id": "x"}]})
+        store.runs.update(run_id, {"status": "COMPLETED", "info.metrics": [{"name": "loss", "id": "x"}]}, 1)
         run = store.runs.get(run_id)
         assert run["status"] == "COMPLETED"
-        assert run["info"] == {"sweep_id": "s1", "metrics": [{"name": "loss", "id": "x"}]}
+        assert run["info"] == {"sweep_id": "s1", "fence": 1, "metrics": [{"name": "loss", "id": "x"}]}
 
     def test_a_metric_is_put_whole_under_one_id(self, store: Store) -> None:
         first = store.runs.put_metric(1, "loss", [1], [0.5], [NOW])
@@ -444,7 +444,7 @@ class TestReports:
         assert store.reports.get("s") == {"_id": "s", "fence": 2, "stages": [], "final": {"trial": 1}}
 
     def test_it_is_known_which_models_are_kept(self, store: Store) -> None:
-        store.models.put("s", {3: b"1234"})
+        store.models.put("s", {3: b"1234"}, 1)
         assert (store.models.has("s", 3), store.models.has("s", 4), store.models.kept("s")) == (True, False, [3])
 
 
@@ -719,8 +719,8 @@ def test_an_optimizer_whose_time_is_over_neither_takes_nor_drops_the_next_ones_s
 @pytest.mark.usefixtures("_bytes_taken")
 def test_a_networks_parameters_are_kept_and_found_again(store: Store) -> None:
     store.models.describe("s", {"columns": ["a"]})
-    assert store.models.put("s", {3: b"parameters" * 100}) == []
-    assert store.models.put("s", {3: b"newer ones", 12: b"others"}) == []
+    assert store.models.put("s", {3: b"parameters" * 100}, 1) == []
+    assert store.models.put("s", {3: b"newer ones", 12: b"others"}, 1) == []
     assert store.models.get("s", 3) == b"newer ones"
     assert store.models.about("s") == {"columns": ["a"]}
     assert store.models.kept("s") == [3, 12]
@@ -728,7 +728,7 @@ def test_a_networks_parameters_are_kept_and_found_again(store: Store) -> None:
         store.models.get("s", 4)
     with pytest.raises(NotFound, match="no model yet"):
         store.models.about("other")
-    assert store.models.put("s", {5: random.Random(1).randbytes(15 * 1024 * 1024), 6: b"small"}) == [5]
+    assert store.models.put("s", {5: random.Random(1).randbytes(15 * 1024 * 1024), 6: b"small"}, 1) == [5]
 
 
 class TestNotices:
