@@ -428,5 +428,5 @@ def give_up(store: Store, sweep: Mapping[str, Any], error: str, now: datetime) -
     sweep_id, fence = sweep["_id"], sweep["lease"]["fence"]
     store.sweeps.finish(sweep_id, fence, SweepState.FAILED, {"error": error, "finished": now})
     store.events.append(sweep_id, [(EventType.SWEEP, public_sweep(store.sweeps.get(sweep_id)), now)], fence)
-    if sweep.get("run_id") is not None:
+    if sweep.get("run_id") is not None and store.runs.take(sweep["run_id"], fence):
         store.runs.update(sweep["run_id"], {"status": "FAILED", "stop_time": now, "fail_trace": [error]}, fence)

@@ -46,7 +46,7 @@ class Models:
         for number, flat in packed.items():
             if number not in too_large:
                 document = {"_id": f"{sweep_id}/{number}", "sweep_id": sweep_id, "fence": fence}
-                own = {"_id": document["_id"], "$or": [{"fence": {"$lte": fence}}, {"fence": None}]}
+                own = {"_id": document["_id"], "fence": {"$not": {"$gt": fence}}}
                 put.append(ReplaceOne(own, {**document, "parameters": Binary(flat)}, upsert=True))
         if put:
             try:

@@ -97,11 +97,12 @@ class Runs:
         """Make a sweep's run that of its optimizer with this *fence*: those before can no longer write it. False: a later
         one has it, or there is no such run."""
         with answered():
+            self._collection.update_one({"_id": run_id, "info.fence": None}, {"$set": {"info.fence": fence}})
             done = self._collection.update_one(_own(run_id, fence), {"$set": {"info.fence": fence}})
         return done.matched_count == 1
 
     def update(self, run_id: RunId, fields: Mapping[str, Any], fence: int) -> None:
-        """Set *fields* of a sweep's run, as its optimizer with this *fence*.
+        """Set *fields* of a run that the sweep's optimizer with this *fence* has made or taken.
 
         Raises:
             LeaseLost: an optimizer of a later fence has it.
@@ -169,7 +170,7 @@ def run_id_text(run_id: Any) -> str:
 
 
 def _own(run_id: RunId, fence: int) -> Document:
-    return {"_id": run_id, "$or": [{"info.fence": {"$lte": fence}}, {"info.fence": None}]}
+    return {"_id": run_id, "info.fence": {"$lte": fence}}
 
 
 def parse_run_id(text: str) -> list[Any]:

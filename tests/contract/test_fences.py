@@ -60,7 +60,7 @@ def test_a_writer_that_looked_before_its_successor_began_finds_out_when_it_write
 
 
 def test_a_run_is_written_by_the_latest_optimizer_that_took_it(store: Store) -> None:
-    run_id = store.runs.create({"status": "RUNNING", "info": {"fence": 1}})
+    run_id = store.runs.create({"status": "RUNNING", "info": {}})
     assert store.runs.take(run_id, 2)
     assert not store.runs.take(run_id, 1)
     with pytest.raises(LeaseLost):

@@ -339,7 +339,7 @@ class TestRuns:
             store.runs.get(5)
 
     def test_updated_fields_leave_the_others(self, store: Store) -> None:
-        run_id = store.runs.create({"status": "RUNNING", "info": {"sweep_id": "s1", "metrics": []}})
+        run_id = store.runs.create({"status": "RUNNING", "info": {"sweep_id": "s1", "fence": 1, "metrics": []}})
         store.runs.update(run_id, {"status": "COMPLETED", "info.metrics": [{"name": "loss", "id": "x"}]}, 1)
         run = store.runs.get(run_id)
         assert run["status"] == "COMPLETED"
