@@ -887,7 +887,7 @@ def examine(values: Mapping[str, Any]) -> tuple[SweepConfig, list[Problem]]:
     try:
         config = SweepConfig.model_validate(known)
     except ValidationError as error:
-        problems += _readable(error)
+        problems += readable(error)
         wrong = {problem.key for problem in problems}
         wrong_keys = {key.partition(".")[0] for key in wrong}
         config = SweepConfig.model_validate({key: value for key, value in known.items() if key not in wrong_keys})
@@ -913,6 +913,9 @@ WORDS = {
     "bool_type": "must be true or false",
     "string_type": "must be text",
     "list_type": "must be a list",
+    "dict_type": "must be an object: names with values",
+    "missing": "is missing",
+    "extra_forbidden": "is not known here",
 }
 
 
@@ -925,7 +928,7 @@ LIMITS = {
 """Bounds in words, and what pydantic calls them."""
 
 
-def _readable(error: ValidationError) -> list[Problem]:
+def readable(error: ValidationError) -> list[Problem]:
     """pydantic's errors in the words of a user, one for each key and place."""
     problems: dict[str, Problem] = {}
     for item in error.errors():

@@ -1,6 +1,7 @@
 """Errors of the web half, and how every error becomes HTTP: in this one place.
 
-A page for people; `application/problem+json` for programs, who say so in their Accept header or ask for a `.json`.
+A page for people; `application/problem+json` for programs, who say so in their Accept header, ask for a `.json`, or use
+the API.
 """
 
 from __future__ import annotations
@@ -11,11 +12,22 @@ from dataclasses import asdict, dataclass
 
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from engine.errors import ConfigError, DataError, NhopError, NotFound, Problem, StateError, StoreError, StoreUnavailable
 
 log = logging.getLogger(__name__)
+
+API = "/api/"
+
+
+class Unauthenticated(NhopError):
+    """A program has not shown who it is."""
+
+
+class TooManyTries(NhopError):
+    """Too many wrong names, passwords or tokens came from one address."""
 
 
 class Forbidden(NhopError):
@@ -57,6 +69,8 @@ ENGINE: dict[type[NhopError], tuple[int, str]] = {
     DataError: (400, "The data cannot be used"),
     AccountError: (400, "The account cannot be used"),
     QueryError: (400, "The request was not understood"),
+    Unauthenticated: (401, "Who is this?"),
+    TooManyTries: (429, "Too many tries"),
     Forbidden: (403, "Not for this account"),
     Busy: (429, "Busy"),
     HelperError: (503, "That did not work"),
@@ -98,6 +112,8 @@ def _engine(error: NhopError) -> Response:
         )
         return _answer(ErrorPage(status, title, text, retry=True))
     problems = error.problems if isinstance(error, ConfigError) else ()
+    if problems and for_api():
+        status = 422
     return _answer(ErrorPage(status, title, f"{str(error)[:1].upper()}{str(error)[1:]}.", problems=problems))
 
 
@@ -111,7 +127,10 @@ def _http(error: HTTPException) -> Response:
     if status < 400:
         return make_response(error.get_response())
     title, text = HTTP.get(status, (error.name, error.description or ""))
-    return _answer(ErrorPage(status, title, text))
+    response = _answer(ErrorPage(status, title, text))
+    if isinstance(error, MethodNotAllowed):
+        response.allow.update(error.valid_methods or ())
+    return response
 
 
 def _unexpected(error: Exception) -> Response:
@@ -120,7 +139,7 @@ def _unexpected(error: Exception) -> Response:
 
 
 def _answer(page: ErrorPage) -> Response:
-    if wants_json() or request.path.endswith(".json"):
+    if wants_json() or request.path.endswith(".json") or for_api():
         answer = {"type": "about:blank", "status": page.status, "title": page.title, "detail": page.text}
         if page.problems:
             answer["problems"] = [asdict(problem) for problem in page.problems]
@@ -132,7 +151,14 @@ def _answer(page: ErrorPage) -> Response:
     response.status_code = page.status
     if page.retry:
         response.headers["Retry-After"] = "5"
+    if page.status == 401:
+        response.www_authenticate = WWWAuthenticate("bearer")
     return response
+
+
+def for_api() -> bool:
+    """Whether the request is to the API, which has no pages."""
+    return request.path.startswith(API)
 
 
 def wants_json() -> bool:

@@ -12,6 +12,7 @@ from pymongo.write_concern import WriteConcern
 from engine.errors import StoreUnavailable
 from engine.store.calls import answered
 from engine.store.columns import Columns
+from engine.store.creations import Creations
 from engine.store.datasets import Datasets
 from engine.store.events import Events
 from engine.store.machines import Machines
@@ -24,6 +25,7 @@ from engine.store.run_parts import RunParts
 from engine.store.runs import Runs
 from engine.store.servers import Servers
 from engine.store.sweeps import Sweeps
+from engine.store.tokens import Tokens
 from engine.store.trials import Trials
 from engine.store.users import Users
 
@@ -48,9 +50,11 @@ INDEXES = {
     "run_notes": ([("database", ASCENDING), ("tags", ASCENDING)],),
     "datasets": ([("created", DESCENDING)],),
     "notices": ([("sweep_id", ASCENDING)], [("open", ASCENDING), ("due", ASCENDING)]),
+    "tokens": ([("account", ASCENDING), ("created", DESCENDING)],),
+    "creations": ([("created", ASCENDING)],),
     "metrics": ([("run_id", ASCENDING), ("name", ASCENDING)],),
 }
-UNIQUE = {"events": [("sweep_id", ASCENDING), ("seq", ASCENDING)]}
+UNIQUE = {"events": [("sweep_id", ASCENDING), ("seq", ASCENDING)], "tokens": [("digest", ASCENDING)]}
 
 
 class Store:
@@ -73,6 +77,8 @@ class Store:
         self.servers = Servers(database)
         self.datasets = Datasets(database)
         self.notices = Notices(database)
+        self.tokens = Tokens(database)
+        self.creations = Creations(database)
 
     def ping(self) -> None:
         """Ask the database for a sign of life.

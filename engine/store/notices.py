@@ -8,10 +8,12 @@ has it for a while; when that process dies, it is due for the next one: a notice
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 from engine.domain import ENDED
 from engine.store.calls import answered
@@ -28,7 +30,8 @@ class Notices:
         self._sweeps = database["sweeps"]
 
     def create(self, sweep_id: str, webhook: str, emails: Sequence[str], now: datetime) -> None:
-        """Keep what a sweep is to tell at its end. Before the sweep itself: a notice without a sweep is never due."""
+        """Keep what a sweep is to tell at its end; doing it twice changes nothing. Before the sweep itself: a notice
+        without a sweep is never due."""
         wanted: dict[str, Any] = {WEBHOOK: webhook, EMAIL: list(emails)}
         notices = [
             {
@@ -45,8 +48,8 @@ class Notices:
             if to
         ]
         if notices:
-            with answered():
-                self._collection.insert_many(notices)
+            with suppress(DuplicateKeyError), answered():
+                self._collection.insert_many(notices, ordered=False)
 
     def of_sweep(self, sweep_id: str) -> list[Document]:
         """The notices of a sweep, with their addresses."""

@@ -17,11 +17,13 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import DESCENDING
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 from engine.domain import ENDED, SWEEP_MOVES, Edit, SweepState, Wishes
 from engine.errors import LeaseLost, NotFound, StateError
@@ -57,12 +59,15 @@ class Sweeps:
         claimed: tuple[str, timedelta] | None = None,
         sweep_id: str | None = None,
     ) -> str:
-        """Queue a sweep, or begin it under the (machine, lease) of *claimed*; returns its id, a new one if None."""
+        """Queue a sweep, or begin it under the (machine, lease) of *claimed*; returns its id, a new one if None.
+
+        Doing it twice under one id changes nothing.
+        """
         sweep_id = sweep_id or new_id()
         lease: Document = {"machine": None, "fence": 0, "until": None}
         if claimed is not None:
             lease = {"machine": claimed[0], "fence": 1, "until": now + claimed[1]}
-        with answered():
+        with suppress(DuplicateKeyError), answered():
             self._collection.insert_one(
                 {
                     "_id": sweep_id,
@@ -122,12 +127,34 @@ class Sweeps:
             cursor = self._collection.find(wanted, {"config": 0, "stages": 0})
             return list(cursor.sort("created", DESCENDING).limit(limit))
 
+    def page(self, limit: int, wanted: Mapping[str, str], before: tuple[datetime, str] | None = None) -> list[Document]:
+        """The newest sweeps first, those *before* one of this moment of creation and id, without what is heavy.
+
+        Args:
+            wanted: values that fields must have.
+        """
+        older: Document = {}
+        if before is not None:
+            created, sweep_id = before
+            older = {"$or": [{"created": {"$lt": created}}, {"created": created, "_id": {"$lt": sweep_id}}]}
+        with answered():
+            found = self._collection.find({**wanted, **older}, HEAVY)
+            return list(found.sort([("created", DESCENDING), ("_id", DESCENDING)]).limit(limit))
+
     def completed(self, limit: int) -> list[Document]:
         """The newest completed sweeps first, with their configurations: who ran them, when, and as which version."""
         fields = dict.fromkeys(("config", "started", "finished", "lease", "restarts", "version"), 1)
         with answered():
             cursor = self._collection.find({"state": str(SweepState.COMPLETED)}, fields)
             return list(cursor.sort("created", DESCENDING).limit(limit))
+
+    def owners(self, sweep_ids: Sequence[str]) -> dict[str, str]:
+        """Who started these sweeps, by their ids."""
+        if not sweep_ids:
+            return {}
+        with answered():
+            found = list(self._collection.find({"_id": {"$in": list(sweep_ids)}}, {"owner": 1}))
+        return {sweep["_id"]: str(sweep.get("owner") or "") for sweep in found}
 
     def queue(self, limit: int) -> list[Document]:
         """The sweeps that wait, in the order in which they are claimed."""

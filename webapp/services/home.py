@@ -59,6 +59,11 @@ def overview(store: Store, now: datetime) -> Document:
     )
 
 
+def machines(store: Store, now: datetime) -> list[Document]:
+    """All machines, as the home page has them."""
+    return [dict(plain(_machine(machine))) for machine in store.machines.all(now)]
+
+
 def newest_ended(store: Store) -> list[Document]:
     """What browsers are told of the sweeps that ended last: {id, name, owner, state, error, best}."""
     return [
