@@ -53,6 +53,7 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
         SECRET_KEY=secret_key(settings.data_dir),
         MAX_CONTENT_LENGTH=LARGEST_REQUEST,
         MAX_FORM_PARTS=5000,
+        PROVIDE_AUTOMATIC_OPTIONS=False,  # no page needs them
         SESSION_COOKIE_NAME="nhop",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",

@@ -8,20 +8,10 @@ from flask_login import UserMixin, current_user
 
 from webapp.errors import Forbidden, wants_json
 from webapp.extensions import login_manager, store
-from webapp.services import accounts
+from webapp.services import accounts, rights
 
-OPEN = frozenset(
-    {
-        "static",
-        "bootstrap.static",
-        "auth.login",
-        "auth.enter",
-        "auth.setup",
-        "auth.make_administrator",
-        "health.healthz",
-    }
-)
-"""The endpoints that need no login; every other one does."""
+FILES = frozenset({"static", "bootstrap.static", "health.healthz"})
+"""What is the same for everybody, so that the database is not asked who asks."""
 
 
 class Viewer(UserMixin):
@@ -42,12 +32,16 @@ def load(session_id: str) -> Viewer | None:
 
 
 def gate() -> ResponseReturnValue | None:
-    """Before every request: nobody gets in without an account. `g.viewer` is the account, or None."""
+    """Before every request: the table of rights decides who may pass. `g.viewer` is the account, or None."""
     g.viewer = None
-    if request.endpoint in ("static", "bootstrap.static", "health.healthz"):
+    if request.endpoint in FILES and request.method in ("GET", "HEAD"):
         return None
     g.viewer = current_user.account if current_user.is_authenticated else None
-    if g.viewer is not None or request.endpoint in OPEN:
+    wanted = rights.rule(request.endpoint, request.method).least if request.endpoint else rights.VIEWER
+    if wanted is rights.ANYBODY:
+        return None
+    if g.viewer is not None:
+        rights.demand(g.viewer, wanted)
         return None
     if wants_json() or request.method not in ("GET", "HEAD"):
         raise Forbidden("log in first")

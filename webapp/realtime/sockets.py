@@ -7,6 +7,8 @@ Server → browser: `events` {sweep, events}, `overview`, `ended` [sweep] as web
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, request, session
@@ -15,7 +17,7 @@ from flask_socketio import ConnectionRefusedError, SocketIO, join_room
 from engine.errors import NotFound, StoreError
 from webapp.extensions import store
 from webapp.realtime.relay import HOME, NOTICES, ROOMS, Relay
-from webapp.services import accounts
+from webapp.services import accounts, rights
 
 RELAY = "nhop.relay"
 
@@ -25,17 +27,20 @@ def attach(app: Flask, socketio: SocketIO, relay: Relay, start: bool) -> None:
     app.extensions[RELAY] = relay
     socketio.on_event("connect", _connect)
     socketio.on_event("disconnect", lambda *_: relay.leave(_sid()))
-    socketio.on_event("join", lambda message=None: _join(relay, message))
-    socketio.on_event("join_home", lambda *_: _join_home(relay))
-    socketio.on_event("join_notices", lambda *_: _join_notices(relay))
+    for event, join in (
+        ("join", lambda message=None: _join(relay, message)),
+        ("join_home", lambda *_: relay.join_home(_sid(), lambda: join_room(HOME))),
+        ("join_notices", lambda *_: relay.join_notices(_sid(), lambda: join_room(NOTICES))),
+    ):
+        socketio.on_event(event, functools.partial(_answered, event, join))
     if start:
         socketio.start_background_task(relay.run)
 
 
 def _connect(*_: Any) -> None:
-    """Only those who are logged in; the word of a refusal reaches the browser."""
+    """Only those who may; the word of a refusal reaches the browser."""
     try:
-        if _account() is None:
+        if not rights.may(_account(), "connect"):
             raise ConnectionRefusedError("login")
     except StoreError:
         raise ConnectionRefusedError("database") from None
@@ -47,22 +52,15 @@ def _join(relay: Relay, message: Any) -> dict[str, Any]:
         return {"error": "no such sweep"}
     if not isinstance(after, int) or isinstance(after, bool) or after < 0:
         return {"error": "`after` must be a number of at least 0"}
-    return _answered(lambda: relay.join(sweep_id, _sid(), after, lambda: join_room(sweep_id)))
+    return relay.join(sweep_id, _sid(), after, lambda: join_room(sweep_id))
 
 
-def _join_home(relay: Relay) -> dict[str, Any]:
-    return _answered(lambda: relay.join_home(_sid(), lambda: join_room(HOME)))
-
-
-def _join_notices(relay: Relay) -> dict[str, Any]:
-    return _answered(lambda: relay.join_notices(_sid(), lambda: join_room(NOTICES)))
-
-
-def _answered(join: Any) -> dict[str, Any]:
+def _answered(event: str, join: Callable[..., dict[str, Any]], *message: Any) -> dict[str, Any]:
+    """What *join* answers, for whom the table of rights lets it."""
     try:
-        if _account() is None:
+        if not rights.may(_account(), event):
             return {"error": "log in again", "login": True}
-        return dict(join())
+        return join(*message[:1])
     except NotFound:
         return {"error": "no such sweep"}
     except (KeyError, ValueError):  # the client has gone meanwhile

@@ -15,7 +15,6 @@ from engine.models.inspection import Axes
 from webapp.extensions import settings, store
 from webapp.filters import run_url
 from webapp.services import classes, datasets, sweeps
-from webapp.services.accounts import must_edit
 from webapp.services.forecast import forecast
 from webapp.services.home import HomePage, overview
 from webapp.services.plain import plain
@@ -44,7 +43,6 @@ def example() -> ResponseReturnValue:
 @blueprint.get("/sweeps/new")
 def new() -> ResponseReturnValue:
     """The form: the defaults, and over them what the address asks for."""
-    must_edit(g.viewer)
     if text := request.args.get("config", ""):
         return _filled_from(text)
     values, source = _start(request.args)
@@ -70,7 +68,6 @@ def create() -> ResponseReturnValue:
 @blueprint.post("/sweeps/new/form")
 def fill() -> ResponseReturnValue:
     """The form: filled in from the YAML that was sent, or as it was sent, with the preset that was chosen over it."""
-    must_edit(g.viewer)
     if document.TEXT in request.form:
         return _filled_from(request.form[document.TEXT])
     chosen = presets.values_of(request.form.get("preset", ""), sweeps.defaults())
@@ -80,7 +77,6 @@ def fill() -> ResponseReturnValue:
 @blueprint.post("/sweeps/new/yaml")
 def as_text() -> ResponseReturnValue:
     """The form as YAML; YAML that was sent as it is."""
-    must_edit(g.viewer)
     text = request.form.get(document.TEXT)
     return _answer(_text_page(document.write(document.values_of(request.form)) if text is None else text))
 
@@ -88,7 +84,6 @@ def as_text() -> ResponseReturnValue:
 @blueprint.post("/sweeps/new/axes")
 def read_axes() -> ResponseReturnValue:
     """The form as it was sent, with the axes of the class that is named in it, or with what is wrong with it."""
-    must_edit(g.viewer)
     shown: Typed = request.form
     own: Axes = {}
     problems = form.goes_with_class(shown)
@@ -103,7 +98,6 @@ def read_axes() -> ResponseReturnValue:
 @blueprint.post("/sweeps/new/check")
 def check() -> ResponseReturnValue:
     """What is wrong with what is typed so far, and what it would run, as JSON."""
-    must_edit(g.viewer)
     return jsonify(live.answer(_page(request.form)))
 
 
