@@ -17,7 +17,7 @@ from engine.notify import sender
 from engine.settings import CONFIG_FILE, Settings
 from engine.store import Store
 from engine.store.notices import EMAIL, WEBHOOK
-from engine.store.sweeps import new_id
+from engine.store.sweeps import new_id, public
 from webapp.services import runs, steering
 from webapp.services.accounts import Account
 from webapp.services.classes import known, settled
@@ -86,8 +86,8 @@ def create(
     now: datetime,
     sweep_id: str | None = None,
 ) -> str:
-    """Queue the sweep that *values* describe and see that a daemon will take it; returns its id: *sweep_id*, under which
-    doing it twice makes one sweep, or a new one.
+    """Queue the sweep that *values* describe and see that a daemon will take it; returns its id: *sweep_id*, or a new
+    one. Doing it twice under one id makes one sweep.
 
     Raises:
         ConfigError: with every problem, each at its key.
@@ -112,6 +112,31 @@ def create(
     steering.announce(store, sweep_id, now)
     ensure_daemon(settings, store, now)
     return sweep_id
+
+
+def page(
+    store: Store, limit: int, state: SweepState | None, owner: str, before: tuple[datetime, str] | None = None
+) -> tuple[list[Document], bool]:
+    """At most *limit* sweeps, the newest first, as `public` shows them, and whether there are more.
+
+    Args:
+        state: only sweeps in it.
+        owner: only those of this account; empty: everybody's.
+        before: only those before the sweep of this moment of creation and id.
+    """
+    wanted = {key: str(value) for key, value in (("state", state), ("owner", owner)) if value}
+    found = store.sweeps.page(limit + 1, wanted, before)
+    return [dict(plain(public(sweep))) for sweep in found[:limit]], len(found) > limit
+
+
+def detail(store: Store, sweep_id: str) -> Document:
+    """A sweep as `public` shows it, with `config` and `stages`.
+
+    Raises:
+        NotFound: there is no such sweep.
+    """
+    sweep = store.sweeps.get(sweep_id)
+    return dict(plain({**public(sweep), "config": sweep["config"], "stages": sweep.get("stages") or []}))
 
 
 def start_example(store: Store, settings: Settings, account: Account, now: datetime) -> str:
