@@ -18,8 +18,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 run: $(VENV)/.runs
 	@exec $(BIN)/gunicorn wsgi:app
 
+# Fast tests beside each other; then those with real processes one after the other, once more where a noisy machine fails
+# one: the summary names it.
 test: $(VENV)/.tests browser
+ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
+else
+	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 tests/unit tests/contract tests/test_architecture.py
+	@$(BIN)/python -m pytest --reruns 1 tests/integration tests/faults tests/browser
+endif
 
 check: $(VENV)/.tests
 	$(BIN)/ruff check .
