@@ -74,6 +74,7 @@ class Daemon:
             signal.signal(number, lambda *_: self._stopping.set())
         log.info("daemon on %s, %d slots", self._name, self._settings.sweep_slots)
         self._sender.start()
+        reached("daemon-begins")
         beaten = float("-inf")
         answered, silent = time.monotonic(), False
         while not self._stopping.is_set():
