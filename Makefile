@@ -10,6 +10,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FAST := tests/unit tests/contract tests/test_architecture.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: run test bench bench-search bench-large bench-analysis bench-web check browser clean
@@ -24,8 +25,8 @@ test: $(VENV)/.tests browser
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 tests/unit tests/contract tests/test_architecture.py
-	@$(BIN)/python -m pytest --reruns 1 tests/integration tests/faults tests/browser
+	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 $(FAST)
+	@$(BIN)/python -m pytest --reruns 1 $(FAST:%=--ignore=%)
 endif
 
 check: $(VENV)/.tests
