@@ -13,6 +13,9 @@ from flask import Flask, Response, request
 from engine.settings import ROOT, Settings
 from engine.store import Store
 from webapp import errors, health
+from webapp.api.pages import blueprint as api_pages
+from webapp.api.views import blueprint as api
+from webapp.auth.tokens import blueprint as tokens
 from webapp.auth.views import blueprint as auth
 from webapp.classes.views import blueprint as classes
 from webapp.datasets.views import blueprint as datasets
@@ -74,6 +77,9 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
     socketio.init_app(app, async_mode=async_mode, serve_client=False, manage_session=False, transports=["websocket"])
     for blueprint in (
         auth,
+        tokens,
+        api,
+        api_pages,
         sweeps,
         change,
         steering,
@@ -86,6 +92,7 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
         health.blueprint,
     ):
         app.register_blueprint(blueprint)
+    csrf.exempt(api)  # it looks itself, since a request with a token needs none
     csrf.init_app(app)  # after the gate of `auth`, so that nobody without an account makes it read a large request
     errors.register(app)
     register_filters(app)

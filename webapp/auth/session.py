@@ -6,7 +6,8 @@ from flask import g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import UserMixin, current_user
 
-from webapp.errors import Forbidden, wants_json
+from webapp.auth import bearer
+from webapp.errors import Forbidden, Unauthenticated, for_api, wants_json
 from webapp.extensions import login_manager, store
 from webapp.services import accounts, rights
 
@@ -36,13 +37,17 @@ def gate() -> ResponseReturnValue | None:
     g.viewer = None
     if request.endpoint in FILES and request.method in ("GET", "HEAD"):
         return None
-    g.viewer = current_user.account if current_user.is_authenticated else None
+    g.viewer = (bearer.account() if for_api() else None) or (
+        current_user.account if current_user.is_authenticated else None
+    )
     wanted = rights.rule(request.endpoint, request.method).least if request.endpoint else rights.VIEWER
     if wanted is rights.ANYBODY:
         return None
     if g.viewer is not None:
         rights.demand(g.viewer, wanted)
         return None
+    if for_api():
+        raise Unauthenticated("show a token, as Authorization: Bearer nhop_…; your page of tokens makes one")
     if wants_json() or request.method not in ("GET", "HEAD"):
         raise Forbidden("log in first")
     return redirect(url_for("auth.login", next=request.full_path.rstrip("?")), 303)

@@ -1,0 +1,1 @@
+"""The REST API, its OpenAPI document, and the page that shows it."""

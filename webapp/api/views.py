@@ -1,0 +1,235 @@
+"""The operations of the API, over the same services as the pages."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from bisect import bisect_right
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from flask import Response, g, request, send_file
+
+from webapp.api import schemas
+from webapp.api.operations import blueprint, cursor_of, operation, place_of
+from webapp.extensions import settings, store
+from webapp.services import classes, datasets, exports, home, monitor, steering, sweeps, trials
+from webapp.services.plain import plain
+
+__all__ = ["blueprint"]
+
+SWEEPS, TRIALS, RUNS, DATASETS, MODELS, MACHINES = "Sweeps", "Trials", "Runs", "Data sets", "Models", "Machines"
+
+SWEEP, TRIAL = "/sweeps/<sweep_id>", "/sweeps/<sweep_id>/trials/<int:number>"
+BLOCK = 2**18
+TURN = 0.0001
+"""Seconds that other requests get between blocks of an upload: with zero, gevent would look at no socket."""
+
+
+@operation("GET", "/sweeps", SWEEPS, query=schemas.SweepQuery, answer=schemas.Sweeps)
+def list_sweeps(query: schemas.SweepQuery) -> schemas.Sweeps:
+    """List sweeps, the newest first."""
+    before = None
+    if query.cursor:
+        created, sweep_id = place_of(query.cursor)
+        before = datetime.fromisoformat(created), sweep_id
+    found, more = sweeps.page(store(), query.limit, query.state, query.owner, before)
+    following = cursor_of(found[-1]["created"], found[-1]["id"]) if more else None
+    return schemas.Sweeps(items=[schemas.Sweep.model_validate(one) for one in found], next=following)
+
+
+@operation("POST", "/sweeps", SWEEPS, body=schemas.NewSweep, answer=schemas.SweepDetail, status=201, once=True)
+def create_sweep(body: schemas.NewSweep, made: str) -> schemas.SweepDetail:
+    """Create a sweep.
+
+    It waits for a machine, which takes it within seconds where one is free. Keys that are not given have the defaults
+    of the form.
+    """
+    values = {**sweeps.defaults(), **body.root}
+    return _sweep(sweeps.create(store(), settings(), g.viewer, values, _now(), made))
+
+
+@operation("GET", SWEEP, SWEEPS, answer=schemas.SweepDetail)
+def get_sweep(sweep_id: str) -> schemas.SweepDetail:
+    """Get a sweep with its configuration."""
+    return _sweep(sweep_id)
+
+
+@operation("POST", f"{SWEEP}/stop", SWEEPS, answer=schemas.SweepDetail, status=202, steers=True)
+def stop_sweep(sweep_id: str) -> schemas.SweepDetail:
+    """Ask a sweep to end; what it has found is kept."""
+    steering.stop(store(), g.viewer, sweep_id, _now())
+    return _sweep(sweep_id)
+
+
+@operation("POST", f"{SWEEP}/finish", SWEEPS, answer=schemas.SweepDetail, status=202, steers=True)
+def finish_sweep(sweep_id: str) -> schemas.SweepDetail:
+    """Ask a sweep to propose no more trials; those in training end, and the best are confirmed."""
+    steering.finish(store(), g.viewer, sweep_id, _now())
+    return _sweep(sweep_id)
+
+
+@operation("POST", f"{SWEEP}/pause", SWEEPS, answer=schemas.SweepDetail, status=202, steers=True)
+def pause_sweep(sweep_id: str) -> schemas.SweepDetail:
+    """Ask a sweep to hold its trials at their next report."""
+    steering.pause(store(), g.viewer, sweep_id, True, _now())
+    return _sweep(sweep_id)
+
+
+@operation("POST", f"{SWEEP}/resume", SWEEPS, answer=schemas.SweepDetail, status=202, steers=True)
+def resume_sweep(sweep_id: str) -> schemas.SweepDetail:
+    """Let a paused sweep go on."""
+    steering.pause(store(), g.viewer, sweep_id, False, _now())
+    return _sweep(sweep_id)
+
+
+@operation("POST", f"{SWEEP}/config", SWEEPS, body=schemas.Change, answer=schemas.Version, once=True, steers=True)
+def change_sweep(sweep_id: str, body: schemas.Change) -> schemas.Version:
+    """Change what a sweep searches while it waits or runs.
+
+    Not all keys may be changed then; a key that may not is refused, and nothing is changed.
+    """
+    return schemas.Version(
+        version=steering.change(store(), settings(), g.viewer, sweep_id, body.values, _now(), body.version)
+    )
+
+
+@operation("POST", f"{SWEEP}/points", SWEEPS, body=schemas.Points, answer=schemas.Version, once=True, steers=True)
+def add_points(sweep_id: str, body: schemas.Points) -> schemas.Version:
+    """Have points tried next."""
+    return schemas.Version(version=steering.enqueue(store(), g.viewer, sweep_id, body.points, _now()))
+
+
+@operation("POST", f"{SWEEP}/retry", SWEEPS, body=schemas.Retry, answer=schemas.Version, once=True, steers=True)
+def retry_trials(sweep_id: str, body: schemas.Retry) -> schemas.Version:
+    """Have failed trials tried again."""
+    return schemas.Version(version=steering.retry(store(), g.viewer, sweep_id, body.numbers, _now()))
+
+
+@operation(
+    "POST",
+    f"{SWEEP}/priority",
+    SWEEPS,
+    body=schemas.Priority,
+    answer=schemas.SweepDetail,
+    status=202,
+    steers=True,
+)
+def set_priority(sweep_id: str, body: schemas.Priority) -> schemas.SweepDetail:
+    """Set the place of a sweep that waits."""
+    steering.prioritise(store(), g.viewer, sweep_id, body.priority, _now())
+    return _sweep(sweep_id)
+
+
+@operation("POST", f"{SWEEP}/processes/<name>/restart", SWEEPS, answer=schemas.SweepDetail, status=202, steers=True)
+def restart_process(sweep_id: str, name: str) -> schemas.SweepDetail:
+    """Have a process of a sweep replaced; what it trains is tried again."""
+    steering.restart_process(store(), g.viewer, sweep_id, name)
+    return _sweep(sweep_id)
+
+
+@operation("GET", f"{SWEEP}/trials", TRIALS, query=schemas.TrialQuery, answer=schemas.Trials)
+def list_trials(sweep_id: str, query: schemas.TrialQuery) -> schemas.Trials:
+    """List the trials of a sweep.
+
+    While the sweep runs, a list that is sorted otherwise than by number may repeat or miss some between two pages.
+    """
+    shown, last = place_of(query.cursor) if query.cursor else (0, 0)
+    asked = query.model_dump(exclude={"limit", "cursor"}, exclude_none=True) | {"down": int(query.down)}
+    numbers = trials.order(store(), sweep_id, {key: str(value) for key, value in asked.items()})["numbers"]
+    if query.sort == "number" and not query.down:
+        shown = bisect_right(numbers, last)
+    chosen = numbers[max(0, shown) :][: query.limit]
+    found = {row["number"]: row for row in trials.rows(store(), sweep_id, chosen)}
+    shown += len(chosen)
+    return schemas.Trials(
+        items=[schemas.Trial.model_validate(found[number]) for number in chosen if number in found],
+        next=cursor_of(shown, chosen[-1]) if chosen and shown < len(numbers) else None,
+    )
+
+
+@operation("GET", TRIAL, TRIALS, answer=schemas.TrialDetail)
+def get_trial(sweep_id: str, number: int) -> schemas.TrialDetail:
+    """Get a trial with its learning curve."""
+    found = monitor.trial_snapshot(store(), sweep_id, number)
+    return schemas.TrialDetail.model_validate({**found["trials"][0], "curve": found["curves"][str(number)]})
+
+
+@operation("POST", f"{TRIAL}/end", TRIALS, answer=schemas.SweepDetail, status=202, steers=True)
+def end_trial(sweep_id: str, number: int) -> schemas.SweepDetail:
+    """End a trial in training early; it counts as pruned."""
+    steering.end_trial(store(), g.viewer, sweep_id, number)
+    return _sweep(sweep_id)
+
+
+@operation("GET", f"{TRIAL}/model", TRIALS, gives="application/zip")
+def download_model(sweep_id: str, number: int) -> Response:
+    """Download the model of a trial: a SavedModel with what it takes to use it elsewhere."""
+    path, name = exports.zip_of(store(), settings(), sweep_id, number)
+    return send_file(path, mimetype="application/zip", as_attachment=True, download_name=name)
+
+
+@operation("GET", "/datasets", DATASETS, answer=schemas.Datasets)
+def list_datasets() -> schemas.Datasets:
+    """List the data sets, those built in first."""
+    page = datasets.index(store(), settings())
+    built_in = [{"name": name, "kind": kind, "built_in": True} for name, (kind, _, _) in page.built_in.items()]
+    uploaded = [{**asdict(row), "built_in": False} for row in page.rows]
+    return schemas.Datasets(items=[schemas.Dataset.model_validate(one) for one in (*built_in, *uploaded)])
+
+
+@operation("GET", "/datasets/<name>", DATASETS, query=schemas.VersionQuery, answer=schemas.DatasetDetail)
+def get_dataset(name: str, query: schemas.VersionQuery) -> schemas.DatasetDetail:
+    """Get an uploaded data set: its columns or classes."""
+    return _dataset(name, query.version)
+
+
+@operation(
+    "PUT",
+    "/datasets/<name>",
+    DATASETS,
+    query=schemas.UploadQuery,
+    takes=("text/csv", "application/zip", "application/octet-stream"),
+    answer=schemas.DatasetDetail,
+)
+def upload_dataset(name: str, query: schemas.UploadQuery) -> schemas.DatasetDetail:
+    """Upload a data set, or a new version of one.
+
+    The body is the file: a CSV table, or a ZIP file with a folder of texts for each class. The same file is not stored
+    twice.
+    """
+    with tempfile.TemporaryFile() as file:
+        digest = hashlib.sha256()
+        while block := request.stream.read(BLOCK):
+            file.write(block)
+            digest.update(block)
+            time.sleep(TURN)
+        name, _ = datasets.upload(store(), settings(), g.viewer, file, query.filename or name, name, _now())
+    return _dataset(name, digest.hexdigest())
+
+
+@operation("GET", "/models", MODELS, answer=schemas.Models)
+def list_models() -> schemas.Models:
+    """List the uploaded Python files with models of one's own."""
+    files = [plain(asdict(file)) for file in classes.index(store()).files]
+    return schemas.Models(items=[schemas.ModelFile.model_validate(file) for file in files])
+
+
+@operation("GET", "/machines", MACHINES, answer=schemas.Machines)
+def list_machines() -> schemas.Machines:
+    """List the machines that run sweeps."""
+    found = home.machines(store(), _now())
+    return schemas.Machines(items=[schemas.Machine.model_validate(one) for one in found])
+
+
+def _sweep(sweep_id: str) -> schemas.SweepDetail:
+    return schemas.SweepDetail.model_validate(sweeps.detail(store(), sweep_id))
+
+
+def _dataset(name: str, version: str) -> schemas.DatasetDetail:
+    return schemas.DatasetDetail.model_validate(plain(asdict(datasets.page(store(), g.viewer, name, version))))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
