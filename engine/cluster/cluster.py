@@ -429,9 +429,10 @@ class Cluster:
             self._maybe_chief()
             return []
         how = f"signal {signal.Signals(-message['code']).name}" if message["code"] < 0 else f"code {message['code']}"
-        return self._replace(process, f"ended with {how}")
+        return self._replace(process, f"ended with {how}", lost=not _ended_by_itself(message["code"]))
 
-    def _replace(self, process: _Process, why: str) -> list[Happening]:
+    def _replace(self, process: _Process, why: str, lost: bool = True) -> list[Happening]:
+        """Replace a process that has ended; what it trained is *lost*, or has failed with it."""
         name, job, remote = process.member.name, process.job, process.member.remote
         process.failures += 1
         process.restarts += 1
@@ -443,7 +444,7 @@ class Cluster:
         self._change(process, ProcessState.LOST, f"the connection to it {why}" if remote else why)
         happened: list[Happening] = []
         if job is not None:
-            happened.append(Broken(job.number, job.attempt, name, f"{name} {why}", lost=True))
+            happened.append(Broken(job.number, job.attempt, name, f"{name} {why}", lost))
         process.job, process.pid = None, None
         if remote:
             if process.failures > 1:
@@ -653,6 +654,12 @@ def happening(job: Job, worker: str, message: Message) -> Happening:
 
 def _free(process: _Process) -> bool:
     return process.state is ProcessState.READY and process.job is None and process.channel is not None
+
+
+def _ended_by_itself(code: int) -> bool:
+    """Whether a process that ended with *code* would do so again with the same trial. Signals come as negative numbers,
+    or as a shell tells them, from 128 on; EX_TEMPFAIL says that others were lost."""
+    return 0 < code < 128 and code != os.EX_TEMPFAIL
 
 
 def _used(process: _Process, pid: int) -> list[int]:

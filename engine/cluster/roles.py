@@ -172,7 +172,9 @@ def _train(trainer: Trainer, job: Job, channel: Channel, orders: Orders) -> None
                     channel.send({"pruned": {**about, **ended}})
                     return
     except OTHERS_LOST:
-        raise
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(os.EX_TEMPFAIL)
     except Exception:
         channel.send({"failed": {**about, "step": 0, "error": traceback.format_exc(limit=-8)}})
 
