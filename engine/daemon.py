@@ -4,7 +4,8 @@
 
 A claimed sweep is under a lease with a fencing token, which its optimizer renews; when an optimizer dies, or a
 machine with it, the sweep is claimed again under the next fence and its optimizer resumes it. The daemon's
-children die with it.
+children die with it; so the leases of a data directory's daemon are free when the next one begins there. Other leases
+have run out when this daemon has seen them unchanged for so long: no wall clock counts.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import fcntl
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import uuid
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
@@ -28,10 +31,11 @@ from engine.cluster.machine import names_of
 from engine.errors import LeaseLost, NhopError, StoreError, StoreUnavailable
 from engine.notify.sender import Sender
 from engine.points import reached
-from engine.recorder import LEASE, give_up
+from engine.recorder import LEASE, STEADY_SECONDS, give_up
 from engine.settings import ROOT, SMTP_PASSWORD, Settings
 from engine.store import connect
 from engine.store.embedded import uri_of
+from engine.store.leases import Watch
 
 TICK_SECONDS = 0.5
 BEAT_SECONDS = 2.0
@@ -39,6 +43,10 @@ ABANDONED_SECONDS = 30.0
 """An idle daemon whose embedded database is gone for so long ends."""
 MOST_RESTARTS = 5
 """Deaths of a sweep's optimizer, without a completed trial in between, that end the sweep."""
+MOST_PAUSE = 30.0
+"""Seconds before an optimizer that dies again and again is started once more: the first time none, then 2, 4, …"""
+HUNG_SECONDS = 60.0
+"""An optimizer that has not renewed its lease for so long, while the database answers, is killed and replaced."""
 PRUNE_SECONDS = 3600.0
 EVENTS_KEPT = timedelta(days=30)
 OPTIMIZER_STOP_SECONDS = 20.0
@@ -51,18 +59,24 @@ class _Child:
     process: subprocess.Popen[bytes]
     sweep_id: str
     fence: int
+    restarts: int
+    """Of its sweep, when it was started."""
+    started: float = field(default_factory=time.monotonic)
 
 
 class Daemon:
     """Claims, starts, restarts."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, holder: str) -> None:
         self._settings = settings
+        self._holder = holder
+        self._watch = Watch()
+        self._free: dict[str, dict[str, Any]] = {}
+        self._not_before: dict[str, float] = {}
         self._name = settings.machine_name
         self._keeper = Keeper(self._name, names_of(settings), settings.data_dir)
         self._children: list[_Child] = []
         self._stopping = threading.Event()
-        self._answering_since = time.monotonic()
         self._pruned = float("-inf")
         self._uri = uri_of(settings)
         self._store = connect(self._uri, settings.database)
@@ -80,6 +94,7 @@ class Daemon:
         while not self._stopping.is_set():
             try:
                 self._reap()
+                self._look_at_leases()
                 if time.monotonic() - beaten > BEAT_SECONDS:
                     self._beat()
                     beaten = time.monotonic()
@@ -90,7 +105,6 @@ class Daemon:
                 answered = time.monotonic()
                 silent = False
             except StoreUnavailable as error:
-                self._answering_since = time.monotonic()
                 if not silent:
                     log.warning("%s", error)
                 silent = True
@@ -112,12 +126,34 @@ class Daemon:
         load = (os.getloadavg()[0], os.cpu_count() or 1)
         self._store.machines.beat(self._name, os.getpid(), self._settings.sweep_slots, running, _now(), load)
 
+    def _look_at_leases(self) -> None:
+        """End optimizers that have lost their sweep, or hang; find the sweeps whose leases are free."""
+        mine = {child.sweep_id: child for child in self._children}
+        leases = self._store.sweeps.leases(list(mine))
+        now = time.monotonic()
+        ages = self._watch.ages({key: (lease["fence"], lease["until"]) for key, lease in leases.items()}, now)
+        for sweep_id, child in mine.items():
+            fence = leases[sweep_id]["fence"] if sweep_id in leases else child.fence
+            if fence != child.fence:
+                log.error("sweep %s is owned by fence %d: its optimizer of fence %d ends", sweep_id, fence, child.fence)
+                child.process.kill()
+            elif ages.get(sweep_id, 0.0) > HUNG_SECONDS:
+                log.error("sweep %s: its optimizer has been silent for %.0f s, and ends", sweep_id, ages[sweep_id])
+                child.process.kill()
+        self._free = {
+            sweep_id: lease
+            for sweep_id, lease in leases.items()
+            if sweep_id not in mine
+            and now >= self._not_before.get(sweep_id, now)
+            and (lease["until"] is None or lease.get("holder") == self._holder
+                 or ages[sweep_id] > LEASE.total_seconds())
+        }  # fmt: skip
+
     def _claim(self) -> None:
-        mine = [child.sweep_id for child in self._children]
-        steady = time.monotonic() - self._answering_since > LEASE.total_seconds()
-        sweep = self._store.sweeps.claim(self._name, LEASE, _now(), mine, abandoned=steady)
+        sweep = self._store.sweeps.claim(self._name, LEASE, _now(), self._free, self._holder)
         if sweep is None:
             return
+        self._free.pop(sweep["_id"], None)
         if sweep["restarts"] > MOST_RESTARTS:
             give_up(self._store, sweep, f"its optimizer died {sweep['restarts']} times; its log says more", _now())
             return
@@ -126,12 +162,17 @@ class Daemon:
             self._start(sweep)
         except OSError as error:
             log.error("sweep %s cannot be started: %s", sweep["_id"], error)
-            self._store.sweeps.release(sweep["_id"], sweep["lease"]["fence"], _now(), died=True)
+            self._pause(sweep["_id"], sweep["restarts"] + 1)
+            self._store.sweeps.release(sweep["_id"], sweep["lease"]["fence"], died=True)
+            return
+        except LeaseLost as error:  # this process was stopped in between
+            log.error("%s", error)
             return
         self._beat()
 
     def _start(self, sweep: dict[str, Any]) -> None:
         fence = sweep["lease"]["fence"]
+        self._store.sweeps.renew(sweep["_id"], fence, _now() + LEASE)
         log.info("sweep %s: optimizer started, fence %d", sweep["_id"], fence)
         folder = self._settings.data_dir / "sweeps" / sweep["_id"]
         folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +186,7 @@ class Daemon:
                 cwd=ROOT,
                 env={**os.environ, **self._settings.environment(), "OPENBLAS_NUM_THREADS": "1"},
             )
-        self._children.append(_Child(process, sweep["_id"], fence))
+        self._children.append(_Child(process, sweep["_id"], fence, sweep["restarts"]))
         reached("optimizer-started")
 
     def _reap(self) -> None:
@@ -156,9 +197,16 @@ class Daemon:
                 continue
             log.info("sweep %s: optimizer ended with code %d", child.sweep_id, code)
             if code != 0:
+                lasted = time.monotonic() - child.started > STEADY_SECONDS
+                self._pause(child.sweep_id, 1 if lasted else child.restarts + 1)
                 with suppress(LeaseLost):
-                    self._store.sweeps.release(child.sweep_id, child.fence, _now(), died=True)
+                    self._store.sweeps.release(child.sweep_id, child.fence, died=True)
             self._children.remove(child)
+
+    def _pause(self, sweep_id: str, deaths: int) -> None:
+        """Leave a sweep alone for a while after so many deaths of its optimizer."""
+        pause = min(MOST_PAUSE, 2.0 ** (deaths - 1)) if deaths > 1 else 0.0
+        self._not_before[sweep_id] = time.monotonic() + pause
 
     def _prune(self) -> None:
         """Delete old events, now and then: a page that is opened later starts from the documents."""
@@ -193,7 +241,7 @@ class Daemon:
         try:
             for child in self._children:
                 with suppress(LeaseLost):
-                    self._store.sweeps.release(child.sweep_id, child.fence, _now(), died=False)
+                    self._store.sweeps.release(child.sweep_id, child.fence, died=False)
             self._store.machines.leave(self._name, os.getpid())
         except StoreError as error:
             log.warning("%s", error)
@@ -205,13 +253,23 @@ def _now() -> datetime:
 
 def lock(settings: Settings) -> IO[str] | None:
     """The lock that makes this the only daemon of its data directory; None where another holds it."""
-    file = (settings.data_dir / "daemon.lock").open("w")
+    file = (settings.data_dir / "daemon.lock").open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
         return None
     return file
+
+
+def holder_of(held: IO[str]) -> str:
+    """What leases call the daemon of the data directory whose lock is *held*: the same for all that come after."""
+    held.seek(0)
+    if not (own := held.read().strip()):
+        own = uuid.uuid4().hex
+        held.write(own)
+        held.flush()
+    return f"{socket.gethostname()}/{own}"
 
 
 def main() -> int:
@@ -225,7 +283,7 @@ def main() -> int:
             log.info("another daemon runs for %s", settings.data_dir)
             return 0
         with held:
-            Daemon(settings).run()
+            Daemon(settings, holder_of(held)).run()
     except NhopError as error:
         print(f"nhop daemon: {error}", file=sys.stderr)
         return 1

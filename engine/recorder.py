@@ -36,6 +36,8 @@ FLUSH_SECONDS = 0.25
 LEASE = timedelta(seconds=20)
 RENEW_SECONDS = 5.0
 RETRY_SECONDS = 1.0
+STEADY_SECONDS = 600.0
+"""An optimizer that has run for so long forgives the earlier deaths."""
 CURVE_SECONDS = 2.0
 """Between two writes of a running trial's curve."""
 BATCH = 100
@@ -82,6 +84,9 @@ class Recorder:
         """What the user wants of the sweep."""
         self.lost = threading.Event()
         """Set when another optimizer owns the sweep."""
+        self._begun = steady()
+        self._renewed: float | None = None
+        """When the lease was last renewed: what counts is when that was asked for."""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
 
@@ -202,6 +207,7 @@ class Recorder:
         fields = {**fields, "finished": self._clock()}
         while not self.lost.is_set():
             try:
+                self._renew()
                 self._flush(running=False)
                 self._write_columns(None)
                 reached("sweep-finishing")
@@ -241,15 +247,12 @@ class Recorder:
         self._drafts.append(draft(EventType.TRIAL, row, self._clock()))
 
     def _work(self) -> None:
-        renewed = curves = float("-inf")
+        curves = float("-inf")
         silent_since: float | None = None
         while not self._closing.is_set() and not self.lost.is_set():
             now = time.monotonic()
             try:
-                if now - renewed > RENEW_SECONDS:  # first of all: after a long stop the sweep may be another's
-                    self._store.sweeps.renew(self._id, self._fence, self._clock() + LEASE)
-                    renewed = now
-                    reached("lease-renewed", sweep=self._id, fence=self._fence)
+                self._renew()  # first of all: after a long stop the sweep may be another's
                 with_curves = now - curves > CURVE_SECONDS
                 self._flush(running=with_curves)
                 if with_curves:
@@ -270,6 +273,15 @@ class Recorder:
                 log.error("%s", error)
                 self._closing.wait(RETRY_SECONDS)
             self._closing.wait(FLUSH_SECONDS)
+
+    def _renew(self) -> None:
+        now = steady()
+        if self._renewed is None or now - self._renewed > RENEW_SECONDS:
+            self._store.sweeps.renew(self._id, self._fence, self._clock() + LEASE)
+            self._renewed = now
+            reached("lease-renewed", sweep=self._id, fence=self._fence)
+            if self._sweep["restarts"] and now - self._begun > STEADY_SECONDS:
+                self.set(restarts=0)
 
     def _flush(self, running: bool) -> None:
         """Write all that waits. What a failure leaves unwritten is written by the next call."""
@@ -403,6 +415,11 @@ class Recorder:
         self._drafts = []
         if self._fields:
             self._writing.append(draft(EventType.SWEEP, self._told(), now))
+
+
+def steady() -> float:
+    """Seconds of a clock that nobody sets, and that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def _batched(items: Iterable[V], size: int) -> Iterator[list[V]]:

@@ -6,15 +6,17 @@ below the configuration's train_log_dir.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sacred import SETTINGS, Experiment
 from sacred.dependencies import get_commit_if_possible
@@ -27,7 +29,7 @@ from engine.cluster.spec import ClusterPlan
 from engine.config import SweepConfig, parse
 from engine.data import Parts, Texts, prepare
 from engine.domain import SweepState, Trial
-from engine.errors import ConfigError, LeaseLost, NhopError, Problem, StoreUnavailable
+from engine.errors import ConfigError, LeaseLost, NhopError, Problem, StateError, StoreUnavailable
 from engine.events import EventType
 from engine.models.inspection import settle
 from engine.observer import SweepObserver
@@ -41,6 +43,9 @@ from engine.store.trials import from_document
 
 FINISH_SECONDS = 900.0
 """How long a finished sweep waits for a silent database before it leaves its end to the next process."""
+
+ENDING_SECONDS = 15.0
+"""How long a process that runs the same sweep here may still take to end."""
 
 UNTOLD = timedelta(seconds=5)
 """Trials that ended so long before the newest event of a trial, or later, are told again by the next process."""
@@ -93,28 +98,48 @@ def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any]) -> SweepS
     except NhopError as problem:
         give_up(store, sweep, str(problem), clock())
         return SweepState.FAILED
-    journal = Journal(work_dir / "journal")
-    recorder = Recorder(store, sweep, journal, clock)
-    state, error = SweepState.FAILED, None
-    with _logging(recorder, log_dir / "hyper_opt.log"):
-        recorder.start()
-        try:
-            _experiment(store, settings, recorder, config, journal, work_dir, log_dir)
-            state = SweepState.COMPLETED
-        except (Interrupted, KeyboardInterrupt):
-            state = SweepState.STOPPED
-        except (LeaseLost, Released, StoreUnavailable):
-            recorder.close()
-            raise
-        except NhopError as problem:
-            error = str(problem)
-            log.error("the sweep failed: %s", error)
-        except Exception as problem:
-            error = f"an error of the program: {type(problem).__name__}: {problem}"
-            log.exception("the sweep failed")
-        recorder.finish(state, FINISH_SECONDS, error=error)
-        journal.close()
+    with _alone(work_dir):
+        journal = Journal(work_dir / "journal")
+        recorder = Recorder(store, sweep, journal, clock)
+        state, error = SweepState.FAILED, None
+        with _logging(recorder, log_dir / "hyper_opt.log"):
+            recorder.start()
+            try:
+                _experiment(store, settings, recorder, config, journal, work_dir, log_dir)
+                state = SweepState.COMPLETED
+            except (Interrupted, KeyboardInterrupt):
+                state = SweepState.STOPPED
+            except (LeaseLost, Released, StoreUnavailable):
+                recorder.close()
+                raise
+            except NhopError as problem:
+                error = str(problem)
+                log.error("the sweep failed: %s", error)
+            except Exception as problem:
+                error = f"an error of the program: {type(problem).__name__}: {problem}"
+                log.exception("the sweep failed")
+            recorder.finish(state, FINISH_SECONDS, error=error)
+            journal.close()
     return state
+
+
+def _alone(work_dir: Path) -> IO[str]:
+    """The lock that makes this the only process on this machine that runs the sweep; one before may just be ending.
+
+    Raises:
+        StateError: it goes on.
+    """
+    file = (work_dir / "lock").open("a")
+    deadline = time.monotonic() + ENDING_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                file.close()
+                raise StateError(f"another process here still runs the sweep: it holds {file.name}") from None
+            time.sleep(0.05)
 
 
 def _log_dir(config: SweepConfig, sweep_id: str) -> Path:

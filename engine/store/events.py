@@ -91,15 +91,17 @@ class Events:
             last, newest = self._newest(sweep_id)
             if fence is not None and fence < newest:
                 raise LeaseLost(f"sweep {sweep_id} is owned by fence {newest}, no longer by {fence}")
-            own = {"sweep_id": sweep_id, "fence": newest if fence is None else fence}
-            numbered = [{**item, **own, "seq": last + i} for i, item in enumerate(waiting, start=1)]
+            own = newest if fence is None else fence
+            numbered = [
+                {**item, "sweep_id": sweep_id, "fence": own, "seq": last + i} for i, item in enumerate(waiting, start=1)
+            ]
             try:
                 with answered():
                     self._collection.insert_many(numbered, ordered=True)
             except DuplicateKeyError:
                 waiting = self._missing(waiting)
                 continue
-            self._mark(sweep_id, last + len(numbered), own["fence"])
+            self._mark(sweep_id, last + len(numbered), own)
             return last + len(numbered)
         return self.last(sweep_id)
 

@@ -94,8 +94,8 @@ class Runs:
         return int(found["_id"]) if found else None
 
     def take(self, run_id: RunId, fence: int) -> bool:
-        """Make a sweep's run that of its optimizer with this *fence*: those before can no longer write it. False: a later
-        one has it, or there is no such run."""
+        """Make a sweep's run that of its optimizer with this *fence*: those before can no longer write it. False: one
+        that came later has it, or there is no such run."""
         with answered():
             self._collection.update_one({"_id": run_id, "info.fence": None}, {"$set": {"info.fence": fence}})
             done = self._collection.update_one(_own(run_id, fence), {"$set": {"info.fence": fence}})

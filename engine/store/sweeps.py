@@ -1,7 +1,7 @@
 """Sweeps: created by the web, claimed under a lease by a daemon, moved by whoever holds the lease.
 
 A document: {_id, name, owner, state, config, seed, created, started, finished, restarts, released, run_id,
-error, lease: {machine, fence, until}, stages: [{index, steps, trials, space, sampler, pruner, best, ended}],
+error, lease: {machine, holder, fence, until}, stages: [{index, steps, trials, space, sampler, pruner, best, ended}],
 processes: {name: process}, best: {number, stage, loss, params}, confirmed: [as engine.confirmation gives them],
 baseline: {rmse, mae, r2} of a linear regression on the test part,
 progress: {done, failed, total, steps_done, steps_total, stage, confirmed, to_confirm, seconds_left},
@@ -9,7 +9,8 @@ stop_requested, finish_requested, pause_requested, cancel_requested: [trial numb
 restart_requested: [names of processes], priority: of a waiting one, 0 if nothing was said,
 version: of the configuration, applied: the one that the engine has taken up, edits: [as engine.domain.Edit],
 closed: no more edits are taken, ended_because: why the search ended before its last trial}.
-The fence rises with every claim; a write that carries an older fence matches nothing.
+The fence rises with every claim; a write that carries an older fence matches nothing. A lease's *until* is written
+anew by whoever renews it; None: it was given back. Its *holder* is the data directory whose daemon has claimed it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ NO_WISHES = Wishes()
 HEAVY = dict.fromkeys(("config", "stages", "edits", "processes"), 0)
 """What lists leave out."""
 OWNED = [str(SweepState.RUNNING), str(SweepState.PAUSED)]
+NO_LEASES: Mapping[str, Document] = {}
 
 
 def new_id() -> str:
@@ -184,37 +186,56 @@ class Sweeps:
         with answered():
             return list(self._collection.find(wanted, HEAVY).sort("finished", DESCENDING).limit(limit))
 
+    def leases(self, ids: Sequence[str] = ()) -> dict[str, Document]:
+        """The leases of the sweeps that somebody owns, and of those of these *ids* that have ended."""
+        with answered():
+            found = self._collection.find({"state": {"$in": OWNED}}, {"lease": 1})
+            leases = {str(sweep["_id"]): dict(sweep["lease"]) for sweep in found}
+            if others := [sweep_id for sweep_id in ids if sweep_id not in leases]:
+                found = self._collection.find({"_id": {"$in": others}}, {"lease": 1})
+                leases |= {str(sweep["_id"]): dict(sweep["lease"]) for sweep in found}
+        return leases
+
     def claim(
-        self, machine: str, lease: timedelta, now: datetime, mine: Sequence[str] = (), abandoned: bool = True
+        self,
+        machine: str,
+        lease: timedelta,
+        now: datetime,
+        free: Mapping[str, Document] = NO_LEASES,
+        holder: str | None = None,
     ) -> Document | None:
-        """Take a sweep whose owner's lease has run out, or else the one that has waited longest. None: nothing to do.
+        """Take one of the sweeps that are *free*, or else the one that has waited longest. None: nothing to do.
 
         Args:
-            mine: sweeps that this machine is running: never taken from itself.
-            abandoned: take other machines' sweeps too. Not right after the database was silent, when leases have run
-                out because nobody could renew them.
+            free: leases that have run out or were given back, as they were seen: one that has been renewed since is
+                left alone.
+            holder: whose lease it then is.
         """
-        expired: Document = {"state": {"$in": OWNED}, "lease.until": {"$lt": now}}
-        if not abandoned:
-            expired["lease.machine"] = machine
         with answered():
-            candidates = list(self._collection.find(expired).limit(5 + len(mine)))
+            candidates: list[Document] = []
+            if free:
+                owned = {"_id": {"$in": list(free)}, "state": {"$in": OWNED}}
+                candidates = list(self._collection.find(owned).sort("created", 1).limit(5))
             queued = self._collection.find({"state": str(SweepState.QUEUED)})
             candidates += list(queued.sort([("priority", DESCENDING), ("created", 1)]).limit(5))
             for sweep in candidates:
-                if sweep["_id"] in mine:
-                    continue
                 fence = sweep["lease"]["fence"]
                 died = fence > 0 and not sweep.get("released", False)
+                seen = free.get(sweep["_id"], sweep["lease"])
                 taken = self._collection.update_one(
-                    {"_id": sweep["_id"], "state": sweep["state"], "lease.fence": fence},
+                    {
+                        "_id": sweep["_id"],
+                        "state": sweep["state"],
+                        "lease.fence": seen["fence"],
+                        "lease.until": seen["until"],
+                    },
                     {
                         "$set": {
                             "state": str(SweepState.RUNNING),
                             "started": sweep["started"] or now,
                             "restarts": sweep["restarts"] + died,
                             "released": False,
-                            "lease": {"machine": machine, "fence": fence + 1, "until": now + lease},
+                            "lease": {"machine": machine, "holder": holder, "fence": fence + 1, "until": now + lease},
                         }
                     },
                 )
@@ -222,7 +243,7 @@ class Sweeps:
                     return self._collection.find_one({"_id": sweep["_id"], "lease.fence": fence + 1})
         return None
 
-    def release(self, sweep_id: str, fence: int, now: datetime, died: bool) -> None:
+    def release(self, sweep_id: str, fence: int, died: bool) -> None:
         """Give the lease back, so that the sweep can be claimed at once.
 
         Args:
@@ -231,7 +252,7 @@ class Sweeps:
         Raises:
             LeaseLost: somebody else has it, or the sweep has ended.
         """
-        self._guarded(sweep_id, fence, {"lease.until": now, "released": not died}, states=OWNED)
+        self._guarded(sweep_id, fence, {"lease.until": None, "released": not died}, states=OWNED)
 
     def renew(self, sweep_id: str, fence: int, until: datetime) -> None:
         """Keep the lease.

@@ -96,54 +96,54 @@ class TestSweeps:
     @pytest.mark.usefixtures("_dates_set")
     def test_a_lease_protects_until_it_runs_out_and_the_next_fence_is_higher(self, store: Store) -> None:
         sweep_id, fence = claimed(store)
-        assert store.sweeps.claim("m2", LEASE, NOW + LEASE) is None
-        again = store.sweeps.claim("m2", LEASE, NOW + LEASE + timedelta(seconds=1))
+        assert store.sweeps.claim("m2", LEASE, NOW + 9 * LEASE) is None
+        again = store.sweeps.claim("m2", LEASE, NOW + LEASE, store.sweeps.leases())
         assert again is not None
         assert (again["_id"], again["lease"]["fence"], again["lease"]["machine"]) == (sweep_id, fence + 1, "m2")
         assert again["started"] == NOW
 
     def test_an_expired_sweep_is_claimed_by_exactly_one_of_eight(self, store: Store) -> None:
         claimed(store)
-        late = NOW + 2 * LEASE
-        won = [sweep for sweep in at_once(8, lambda i: store.sweeps.claim(f"m{i}", LEASE, late)) if sweep]
+        seen = store.sweeps.leases()
+        won = [sweep for sweep in at_once(8, lambda i: store.sweeps.claim(f"m{i}", LEASE, NOW, seen)) if sweep]
         assert [sweep["lease"]["fence"] for sweep in won] == [2]
 
     def test_a_sweep_that_lost_its_optimizer_goes_before_those_that_wait(self, store: Store) -> None:
         sweep_id, _ = claimed(store)
         queued(store, "waits")
-        again = store.sweeps.claim("m2", LEASE, NOW + 2 * LEASE)
+        again = store.sweeps.claim("m2", LEASE, NOW + 2 * LEASE, store.sweeps.leases())
         assert again is not None
         assert again["_id"] == sweep_id
 
-    def test_a_machine_never_takes_a_sweep_from_itself(self, store: Store) -> None:
-        sweep_id, _ = claimed(store)
-        assert store.sweeps.claim("m1", LEASE, NOW + 2 * LEASE, mine=[sweep_id]) is None
+    def test_leases_are_those_of_owned_sweeps_and_of_those_asked_for(self, store: Store) -> None:
+        sweep_id, fence = claimed(store)
+        queued(store)
+        assert list(store.sweeps.leases()) == [sweep_id]
+        store.sweeps.finish(sweep_id, fence, SweepState.COMPLETED, {})
+        assert store.sweeps.leases() == {}
+        assert store.sweeps.leases([sweep_id])[sweep_id]["fence"] == fence
 
-    def test_others_sweeps_are_left_alone_until_they_could_renew_their_leases(self, store: Store) -> None:
-        claimed(store)
-        assert store.sweeps.claim("another", LEASE, NOW + 2 * LEASE, abandoned=False) is None
-        assert store.sweeps.claim("another", LEASE, NOW + 2 * LEASE) is not None
-
-    @pytest.mark.usefixtures("_dates_set")
     def test_deaths_are_counted_and_releases_are_not(self, store: Store) -> None:
         sweep_id, fence = claimed(store)
-        store.sweeps.release(sweep_id, fence, NOW, died=False)
-        again = store.sweeps.claim("m2", LEASE, NOW + timedelta(seconds=1))
+        store.sweeps.release(sweep_id, fence, died=False)
+        assert store.sweeps.leases()[sweep_id]["until"] is None
+        again = store.sweeps.claim("m2", LEASE, NOW, store.sweeps.leases(), holder="m2/1")
         assert again is not None
         assert again["restarts"] == 0
-        store.sweeps.release(sweep_id, fence + 1, NOW, died=True)
-        again = store.sweeps.claim("m2", LEASE, NOW + timedelta(seconds=1))
+        store.sweeps.release(sweep_id, fence + 1, died=True)
+        again = store.sweeps.claim("m2", LEASE, NOW, store.sweeps.leases())
         assert again is not None
         assert (again["restarts"], again["lease"]["fence"]) == (1, fence + 2)
 
-    def test_a_renewed_lease_protects_longer(self, store: Store) -> None:
+    def test_a_lease_that_was_renewed_after_it_seemed_to_have_run_out_is_left_alone(self, store: Store) -> None:
         sweep_id, fence = claimed(store)
+        seen = store.sweeps.leases()
         store.sweeps.renew(sweep_id, fence, NOW + 3 * LEASE)
-        assert store.sweeps.claim("m2", LEASE, NOW + 2 * LEASE) is None
+        assert store.sweeps.claim("m2", LEASE, NOW + 9 * LEASE, seen) is None
 
     def test_the_old_fence_can_write_nothing(self, store: Store) -> None:
         sweep_id, old = claimed(store)
-        store.sweeps.claim("m2", LEASE, NOW + 2 * LEASE)
+        store.sweeps.claim("m2", LEASE, NOW + 2 * LEASE, store.sweeps.leases())
         before = store.sweeps.get(sweep_id)
         for write in (
             lambda: store.sweeps.renew(sweep_id, old, NOW + 9 * LEASE),
@@ -176,7 +176,7 @@ class TestSweeps:
             store.sweeps.finish(sweep_id, fence, SweepState.FAILED, {})
         with pytest.raises(LeaseLost):
             store.sweeps.update(sweep_id, fence, {"name": "other"})
-        assert store.sweeps.claim("m2", LEASE, NOW + 9 * LEASE) is None
+        assert store.sweeps.claim("m2", LEASE, NOW, store.sweeps.leases([sweep_id])) is None
         assert store.sweeps.get(sweep_id)["state"] == "COMPLETED"
 
     def test_a_queued_sweep_stops_at_once_and_is_never_claimed(self, store: Store) -> None:
