@@ -347,7 +347,7 @@ class Optimizer:
             if self._recorder.lost.is_set():
                 raise LeaseLost("another optimizer owns the sweep")
             if self._tick():
-                self._recorder.set(progress=self._progress(index))
+                self._recorder.set(progress=self._progress(index, running.values()))
             self._heed(self._recorder.wishes, index, running)
             for name in self._cluster.idle():
                 trial = waiting.popleft() if waiting else None
@@ -368,7 +368,7 @@ class Optimizer:
                     waiting.appendleft(trial)
                 elif index is not None and self._is_satisfied(better):
                     self._close(index)
-                self._recorder.set(progress=self._progress(index))
+                self._recorder.set(progress=self._progress(index, running.values()))
                 if index is not None:
                     self._look_whether_enough()
 
@@ -620,8 +620,9 @@ class Optimizer:
             self._end(trial, TrialState.STOPPED, "stopped with the sweep")
         raise SweepStopped("stopped by the user")
 
-    def _progress(self, index: int | None) -> dict[str, Any]:
-        fresh = self._steps - self._steps_before
+    def _progress(self, index: int | None, running: Iterable[Trial] = ()) -> dict[str, Any]:
+        trained = self._steps + sum(trial.step for trial in running if trial.confirms is None)
+        fresh = trained - self._steps_before
         asked = enumerate(self._config.stages)
         stages = [(steps, max(count, self._proposed[stage])) for stage, (steps, count) in asked]
         steps_total = sum(steps * count for steps, count in stages) + sum(trial.steps for trial in self._asked)
@@ -638,7 +639,7 @@ class Optimizer:
             "confirmed": sum(trial.state in COUNTED for trial in self._confirming),
             "to_confirm": len(self._confirming),
             "seconds": round(self._spent, 1),
-            "seconds_left": round(max(0, steps_total - self._steps) / fresh * elapsed, 1) if fresh else None,
+            "seconds_left": round(max(0, steps_total - trained) / fresh * elapsed, 1) if fresh > 0 else None,
         }
 
 

@@ -325,6 +325,19 @@ def test_a_sweep_can_be_paused_and_resumed_and_a_trial_ended_by_hand(place: Inst
         place.store.sweeps.pause(sweep_id, True)
 
 
+def test_the_time_that_is_left_is_told_before_the_first_trial_has_ended(place: Installation) -> None:
+    place.start_daemon()
+    sweep_id = place.create(opt_stages=[[1_000_000, 2]], train_tolerance=0)
+
+    def progress() -> dict[str, Any]:
+        return dict(place.sweep(sweep_id)["progress"])
+
+    wait_until(lambda: progress().get("seconds_left"), 60, "an estimate")
+    assert progress()["done"] == 0
+    place.store.sweeps.stop(sweep_id, datetime.now(UTC))
+    place.wait_ended(sweep_id)
+
+
 def test_every_completed_trial_keeps_its_parameters_and_they_give_its_loss(place: Installation) -> None:
     place.start_daemon()
     sweep_id = place.create(opt_stages=[[200, 4]])
