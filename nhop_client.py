@@ -328,8 +328,12 @@ class Trial:
 
     @property
     def loss(self) -> float | None:
-        """What ranks it."""
-        return None if self.data["loss"] is None else float(self.data["loss"])
+        """What ranks it: the validation loss, or the training loss where that is the objective."""
+        return _number(self.data["loss"])
+
+    @property
+    def val_loss(self) -> float | None:
+        return _number(self.data["val_loss"])
 
     @property
     def params(self) -> dict[str, Any]:
@@ -383,6 +387,10 @@ def _refusal(error: urllib.error.HTTPError) -> ApiError:
         return ApiError(error.code, f"{told['title']}: {told['detail']}", problems)
     except (ValueError, KeyError, TypeError, AttributeError, OSError, HTTPException):
         return ApiError(error.code, f"the server answered {error.code} {error.reason}, and nothing that can be read")
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _quoted(part: int | str) -> str:
