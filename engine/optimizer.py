@@ -134,6 +134,7 @@ class Optimizer:
         self._failures, self._idle_trials = in_a_row(self._finished)
         self._next = 1
         self._paused = False
+        self._held: str | None = None
         self._cancelled: set[int] = set()
         self._spent: float = (before.get("progress") or {}).get("seconds", 0.0)
         self._spent_before = self._spent_told = self._spent
@@ -160,6 +161,8 @@ class Optimizer:
         """
         if self._best is not None:  # an earlier process may have died before the database knew of it
             self._record_best(self._best)
+        if self._recorder.sweep.get("held"):
+            self._recorder.set(held=None)
         while True:
             while (index := self._next_stage()) is not None:
                 self._run_stage(index)
@@ -349,6 +352,7 @@ class Optimizer:
             if self._tick():
                 self._recorder.set(progress=self._progress(index, running.values()))
             self._heed(self._recorder.wishes, index, running)
+            self._hold(self._recorder.held)
             for name in self._cluster.idle():
                 trial = waiting.popleft() if waiting else None
                 if trial is None and index is not None and self._has_next(index):
@@ -375,7 +379,7 @@ class Optimizer:
     def _tick(self) -> bool:
         """Count the time since the first trial began that is not paused; whether it is to be recorded again."""
         now = time.monotonic()
-        if self._ticked is not None and not self._paused:
+        if self._ticked is not None and not self._paused and self._held is None:
             self._spent += now - self._ticked
         self._ticked = now if self._ticked is not None else None
         if self._spent - self._spent_told <= SPENT_SECONDS:
@@ -389,7 +393,7 @@ class Optimizer:
             self._stop(running.values())
         if wishes.pause is not self._paused:
             self._paused = wishes.pause
-            self._cluster.pause(wishes.pause)
+            self._cluster.pause(wishes.pause or self._held is not None)
             self._recorder.set(state=str(SweepState.PAUSED if wishes.pause else SweepState.RUNNING))
             log.info("paused; the trials in training wait at their next report" if wishes.pause else "resumed")
         if wishes.version > self._version:
@@ -405,6 +409,15 @@ class Optimizer:
             self._end_search(f"the time budget of {self._config.max_seconds} s is used up")
             self._cancel(trial for trial in running.values() if trial.edit is None)
         self._cancel(running[number] for number in wishes.cancel & running.keys())
+
+    def _hold(self, why: str | None) -> None:
+        """Have the trials in training wait while there is a reason, and tell of it."""
+        if why == self._held:
+            return
+        self._held = why
+        self._cluster.pause(self._paused or why is not None)
+        self._recorder.set(held=why)
+        log.warning("%s", why or "the trials go on")
 
     def _cancel(self, trials: Iterable[Trial]) -> None:
         for trial in trials:

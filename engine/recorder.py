@@ -2,14 +2,17 @@
 
 The optimizer never waits for the database. What must not be lost goes to the journal first; everything goes to
 the database a few times a second, merged, in an order that keeps a reader's view consistent: documents before the
-events that announce them. While the database is silent all of it waits here, and the sweep goes on.
+events that announce them. While the database is silent all of it waits here, and the sweep goes on; while the disk is
+full, or so much waits, or another machine may take the sweep, it is held.
 """
 
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -20,13 +23,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from engine.domain import SweepState, Trial, TrialState, Wishes
-from engine.errors import LeaseLost, StoreError, StoreUnavailable
+from engine.errors import JournalError, LeaseLost, StoreError, StoreUnavailable
 from engine.events import EventType
 from engine.points import reached
 from engine.store import Store
 from engine.store.columns import block_of
 from engine.store.events import draft
-from engine.store.journal import Journal
+from engine.store.journal import Journal, Record
 from engine.store.sweeps import public as public_sweep
 from engine.store.trials import public as public_trial
 from engine.store.trials import to_document
@@ -35,6 +38,8 @@ FLUSH_SECONDS = 0.25
 """Between two writes: at most four messages a second reach the page."""
 LEASE = timedelta(seconds=20)
 RENEW_SECONDS = 5.0
+LOOK_SECONDS = 1.0
+"""Between two looks at the disk."""
 RETRY_SECONDS = 1.0
 STEADY_SECONDS = 600.0
 """An optimizer that has run for so long forgives the earlier deaths."""
@@ -42,8 +47,23 @@ CURVE_SECONDS = 2.0
 """Between two writes of a running trial's curve."""
 BATCH = 100
 """Trials in one call to the database."""
+EVENTS = 200
+"""Events in one call."""
 BATCH_BYTES = 8_000_000
 """Of networks' parameters in one call, or those of one network."""
+HOLD_SECONDS = 12.0
+"""Without a renewal of the lease, where other machines use the database: the rest of the lease is for the chunks in
+training to end."""
+GONE_SECONDS = 900.0
+"""Without a renewal of the lease: the process ends."""
+LEAST_ROOM = 10_000_000, 0.05
+"""On the disk of the journal: bytes, or this part of a small one. With less, files would soon be cut short."""
+MOST_WAITING = 5000
+"""Events that may wait for the database before the sweep is held."""
+HELD_BY_SILENCE = "the database does not answer, and another machine may take the sweep over; no trial goes on"
+HELD_BY_PLENTY = "the database has not answered for so long that no more results can wait for it; no trial goes on"
+HELD_BY_DISK = "{}; the sweep waits, and goes on by itself when there is room"
+
 MOST_LINES = 2000
 """Log lines that wait for the database; older ones are only in the log file."""
 
@@ -55,14 +75,24 @@ V = TypeVar("V")
 
 
 class Recorder:
-    """Records one sweep that this process owns under *fence*."""
+    """Records one sweep that this process owns under *fence*.
 
-    def __init__(self, store: Store, sweep: Document, journal: Journal, clock: Callable[[], datetime]) -> None:
+    Args:
+        shared: other machines use the database too, and could take the sweep over.
+    """
+
+    def __init__(
+        self, store: Store, sweep: Document, journal: Journal, clock: Callable[[], datetime], shared: bool = False
+    ) -> None:
         self._store = store
         self._sweep = dict(sweep)
         self._id: str = sweep["_id"]
         self._fence: int = sweep["lease"]["fence"]
+        self._shared = shared
         self._journal = journal
+        self._journaling = threading.Lock()
+        self._unwritten: deque[Record] = deque()
+        self._no_room: str | None = None
         self._clock = clock
         self._lock = threading.Lock()
         self._trials: dict[int, Document] = {}
@@ -134,10 +164,11 @@ class Recorder:
             entry["points"].append(trial.curve[-1])
 
     def ended(self, trial: Trial) -> None:
-        """A trial has ended, for good or for this attempt. On return its result is on this machine's disk."""
+        """A trial has ended, for good or for this attempt. On return its result is on this machine's disk; where that
+        cannot be written, it waits here and the sweep is held."""
         document = to_document(trial, self._fence)
         if trial.state is not TrialState.QUEUED:
-            self._journal.append({"trial": document})
+            self._write_down({"trial": document})
         with self._lock:
             self._running.pop(trial.number, None)
             self._put(trial)
@@ -161,8 +192,47 @@ class Recorder:
 
     def stage_ended(self, index: int) -> None:
         """A stage is over; a resumed search does not take it up again."""
-        self._journal.append({"stage_ended": index})
+        self._write_down({"stage_ended": index})
         reached("stage-ended")
+
+    @property
+    def held(self) -> str | None:
+        """Why no trial must go on for now; None: nothing stands in the way."""
+        silent = steady() - (self._renewed or self._begun)
+        if silent > GONE_SECONDS and self._shared:
+            self.lost.set()
+        if silent > HOLD_SECONDS and self._shared:
+            return HELD_BY_SILENCE
+        if self._no_room is not None:
+            return HELD_BY_DISK.format(self._no_room)
+        return HELD_BY_PLENTY if len(self._drafts) > MOST_WAITING else None
+
+    def look_for_room(self) -> None:
+        """Find out whether the disk takes more; write down what waits for it."""
+        folder, full = self._journal.path.parent, None
+        with suppress(OSError):
+            usage = shutil.disk_usage(folder)
+            if usage.free < min(LEAST_ROOM[0], LEAST_ROOM[1] * usage.total):
+                full = f"the disk of {folder} has only {usage.free / 1e6:.0f} MB left"
+        with self._journaling:
+            self._write_what_waits(full)
+
+    def _write_down(self, record: Record) -> None:
+        """Put *record* on the disk, after those that wait for it."""
+        with self._journaling:
+            self._unwritten.append(record)
+            self._write_what_waits(self._no_room)
+
+    def _write_what_waits(self, trouble: str | None) -> None:
+        try:
+            while self._unwritten:
+                self._journal.append(self._unwritten[0])
+                self._unwritten.popleft()
+        except JournalError as error:
+            trouble = str(error)
+        before, self._no_room = self._no_room, trouble
+        if trouble is not None and before is None:
+            log.error("%s", trouble)
 
     def close_edits(self, version: int) -> bool:
         """Take no more edits of the sweep, if *version* is the newest; else the wishes are brought up to date. A silent
@@ -247,12 +317,15 @@ class Recorder:
         self._drafts.append(draft(EventType.TRIAL, row, self._clock()))
 
     def _work(self) -> None:
-        curves = float("-inf")
+        curves = looked = float("-inf")
         silent_since: float | None = None
         while not self._closing.is_set() and not self.lost.is_set():
             now = time.monotonic()
             try:
-                self._renew()  # first of all: after a long stop the sweep may be another's
+                if self._unwritten or now - looked > LOOK_SECONDS:
+                    looked = now
+                    self.look_for_room()
+                self._renew()  # first of all that is stored: after a long stop the sweep may be another's
                 with_curves = now - curves > CURVE_SECONDS
                 self._flush(running=with_curves)
                 if with_curves:
@@ -264,13 +337,18 @@ class Recorder:
             except StoreUnavailable as error:
                 if silent_since is None:
                     silent_since = now
-                    log.warning("%s; the sweep goes on, its results wait in the journal", error)
+                    log.warning("%s; the results wait in the journal", error)
+                with self._lock:
+                    self._drafts = newest(self._drafts)
                 self._closing.wait(RETRY_SECONDS)
             except LeaseLost as error:
                 log.error("%s", error)
                 self.lost.set()
             except StoreError as error:
                 log.error("%s", error)
+                self._closing.wait(RETRY_SECONDS)
+            except Exception:
+                log.exception("the recorder met an unexpected error, and tries again")
                 self._closing.wait(RETRY_SECONDS)
             self._closing.wait(FLUSH_SECONDS)
 
@@ -313,12 +391,12 @@ class Recorder:
 
     def _flush_events(self) -> None:
         """Write the events that `_collect` has put in order."""
-        if not self._writing:
-            return
-        again, self._again = self._again, True
-        self._store.events.write(self._id, self._writing, again=again, fence=self._fence)
-        reached("events-stored", sweep=self._id, fence=self._fence)
-        self._writing, self._again = [], False
+        while self._writing:
+            again, self._again = self._again, True
+            self._store.events.write(self._id, self._writing[:EVENTS], again=again, fence=self._fence)
+            reached("events-stored", sweep=self._id, fence=self._fence)
+            del self._writing[:EVENTS]
+            self._again = False
 
     def _flush_columns(self, written: Iterable[int]) -> None:
         """Write the columns of the blocks that now seem to have ended; a block that has not comes here again."""
@@ -415,6 +493,18 @@ class Recorder:
         self._drafts = []
         if self._fields:
             self._writing.append(draft(EventType.SWEEP, self._told(), now))
+
+
+def newest(drafts: Iterable[Document]) -> list[Document]:
+    """Of *drafts* of events, in order, those that no later one makes idle: each carries whole values."""
+    last: dict[tuple[str, Any], Document] = {}
+    for place, item in enumerate(drafts):
+        about = {EventType.TRIAL: ("number",), EventType.PROCESS: ("role", "index"), EventType.SWEEP: ()}
+        names = about.get(EventType(item["type"]))
+        key = (item["type"], place if names is None else tuple(item["data"].get(name) for name in names))
+        last.pop(key, None)
+        last[key] = item
+    return list(last.values())
 
 
 def steady() -> float:

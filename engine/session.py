@@ -44,6 +44,9 @@ from engine.store.trials import from_document
 FINISH_SECONDS = 900.0
 """How long a finished sweep waits for a silent database before it leaves its end to the next process."""
 
+ROOM_SECONDS = 0.5
+"""Between two looks whether a sweep that waits for room may begin."""
+
 ENDING_SECONDS = 15.0
 """How long a process that runs the same sweep here may still take to end."""
 
@@ -100,11 +103,15 @@ def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any]) -> SweepS
         return SweepState.FAILED
     with _alone(work_dir):
         journal = Journal(work_dir / "journal")
-        recorder = Recorder(store, sweep, journal, clock)
+        recorder = Recorder(store, sweep, journal, clock, shared=not settings.embedded)
         state, error = SweepState.FAILED, None
         with _logging(recorder, log_dir / "hyper_opt.log"):
             recorder.start()
+            if journal.spoilt:
+                log.error("%d records of %s are spoilt; the database has them, or their trials are trained again",
+                          journal.spoilt, journal.path)  # fmt: skip
             try:
+                _wait_for_room(recorder)
                 _experiment(store, settings, recorder, config, journal, work_dir, log_dir)
                 state = SweepState.COMPLETED
             except (Interrupted, KeyboardInterrupt):
@@ -121,6 +128,27 @@ def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any]) -> SweepS
             recorder.finish(state, FINISH_SECONDS, error=error)
             journal.close()
     return state
+
+
+def _wait_for_room(recorder: Recorder) -> None:
+    """Begin nothing while the disk is full.
+
+    Raises:
+        Interrupted: the user stopped the sweep meanwhile.
+        LeaseLost: another optimizer owns it.
+    """
+    recorder.look_for_room()
+    if recorder.held is None:
+        return
+    while why := recorder.held:
+        if recorder.lost.is_set():
+            raise LeaseLost("another optimizer owns the sweep")
+        if recorder.wishes.stop:
+            raise Interrupted
+        if recorder.sweep.get("held") != why:
+            recorder.set(held=why)
+        time.sleep(ROOM_SECONDS)
+    recorder.set(held=None)
 
 
 def _alone(work_dir: Path) -> IO[str]:
@@ -361,4 +389,7 @@ class _Stdout(logging.Handler):
     """Writes to whatever standard output is at the moment: Sacred exchanges it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stdout)
+        try:
+            print(self.format(record), file=sys.stdout)
+        except OSError:  # no room on the disk, say
+            self.handleError(record)

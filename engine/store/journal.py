@@ -1,13 +1,17 @@
 """The journal of a sweep: what must not be lost, on this machine's disk before anywhere else.
 
-One record a line, `checksum json`. A line torn by a crash ends the journal; it is cut off at the next opening.
+One record a line, `checksum json`. A line torn by a crash ends the journal; it is cut off at the next opening. A line
+that is spoilt in the middle is left out, and counted. What could not be written, or not be synced, is as if it had
+never been: the next append begins at the same place.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,9 @@ from engine.errors import JournalError
 from engine.points import reached
 
 Record = dict[str, Any]
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says when there is no room for a file: of the disk, the user's share of it, or a file's limit."""
 
 
 class Journal:
@@ -27,9 +34,10 @@ class Journal:
         """
         self.path = path
         try:
-            self.records, sound = _read(path)
-            self._file = path.open("ab")
-            self._file.truncate(sound)
+            self.records, self.spoilt, self._end = _read(path)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            os.ftruncate(self._file, self._end)
+            _sync_folder(path.parent)
         except OSError as error:
             raise JournalError(f"{path}: the journal cannot be opened: {error.strerror}") from error
 
@@ -37,31 +45,54 @@ class Journal:
         """Write *record* and wait until the disk has it.
 
         Raises:
-            JournalError: it could not be written.
+            JournalError: it could not be written. Doing it again later is right.
         """
         data = json.dumps(record, separators=(",", ":"), default=str).encode()
+        line = b"%08x %s\n" % (zlib.crc32(data), data)
         try:
-            self._file.write(b"%08x %s\n" % (zlib.crc32(data), data))
-            self._file.flush()
+            _write(self._file, line, self._end)
             reached("journal-written")
-            os.fsync(self._file.fileno())
+            os.fsync(self._file)
         except OSError as error:
-            raise JournalError(f"{self.path}: the journal cannot be written: {error.strerror}") from error
+            with suppress(OSError):
+                os.ftruncate(self._file, self._end)
+            why = "there is no room on the disk" if error.errno in NO_ROOM else error.strerror
+            raise JournalError(f"{self.path} cannot be written: {why}") from error
+        self._end += len(line)
         reached("journal-synced")
 
     def close(self) -> None:
-        self._file.close()
+        os.close(self._file)
 
 
-def _read(path: Path) -> tuple[list[Record], int]:
-    """The sound records of a journal, and how many bytes they take."""
+def _write(file: int, data: bytes, at: int) -> None:
+    """Write all of *data*; what a failed attempt left there is written over."""
+    while data:
+        written = os.pwrite(file, data, at)
+        data, at = data[written:], at + written
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the disk know of the files of a folder."""
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _read(path: Path) -> tuple[list[Record], int, int]:
+    """The sound records of a journal, how many lines before the last of them are spoilt, and where it ends."""
     if not path.exists():
-        return [], 0
-    records, sound = [], 0
+        return [], 0, 0
+    records: list[Record] = []
+    spoilt = since = end = place = 0
     for line in path.read_bytes().splitlines(keepends=True):
+        place += len(line)
         checksum, _, data = line.rstrip(b"\n").partition(b" ")
         if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(data):
-            break
+            since += 1
+            continue
         records.append(json.loads(data))
-        sound += len(line)
-    return records, sound
+        spoilt, since, end = spoilt + since, 0, place
+    return records, spoilt, end

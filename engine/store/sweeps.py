@@ -8,7 +8,8 @@ progress: {done, failed, total, steps_done, steps_total, stage, confirmed, to_co
 stop_requested, finish_requested, pause_requested, cancel_requested: [trial numbers],
 restart_requested: [names of processes], priority: of a waiting one, 0 if nothing was said,
 version: of the configuration, applied: the one that the engine has taken up, edits: [as engine.domain.Edit],
-closed: no more edits are taken, ended_because: why the search ended before its last trial}.
+closed: no more edits are taken, ended_because: why the search ended before its last trial,
+held: why its trials wait although nobody has paused them}.
 The fence rises with every claim; a write that carries an older fence matches nothing. A lease's *until* is written
 anew by whoever renews it; None: it was given back. Its *holder* is the data directory whose daemon has claimed it.
 """
@@ -452,6 +453,7 @@ def public(sweep: Mapping[str, Any]) -> Document:
         "version": sweep.get("version", 1),
         "applied": sweep.get("applied", 1),
         "ended_because": sweep.get("ended_because"),
+        "held": sweep.get("held"),
     }
 
 

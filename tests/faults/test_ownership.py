@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from engine.recorder import HELD_BY_SILENCE
 from tests.installation import Installation, family, installation, wait_gone
 from tests.waiting import wait_until
 
@@ -56,3 +57,22 @@ def test_an_optimizer_that_has_lost_its_sweep_ends_and_writes_nothing_more(place
         assert {trial["state"] for trial in trials} == {"RUNNING"}
     finally:
         daemon.send_signal(signal.SIGCONT)
+
+
+def test_a_sweep_that_others_could_take_is_held_while_the_database_is_silent(place: Installation) -> None:
+    """Its optimizer cannot know whether another machine reaches the database; by its own clock it stops in time."""
+    place.start_daemon(NHOP_MONGO_URI=place.database.uri)
+    sweep_id = place.create(opt_stages=[[1_000_000, 2], [50, 1]], train_tolerance=0)
+    wait_until(lambda: [t for t in place.trials(sweep_id) if t["step"] > 0], 60, "a trial in training")
+    database = psutil.Process(place.database.pid)
+    database.send_signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: HELD_BY_SILENCE in place.log(sweep_id).read_text(), 30, "the sweep that is held")
+    finally:
+        database.send_signal(signal.SIGCONT)
+    wait_until(lambda: "the trials go on" in place.log(sweep_id).read_text(), 30, "the sweep that goes on")
+    step = max(trial["step"] for trial in place.trials(sweep_id))
+    wait_until(lambda: max(t["step"] for t in place.trials(sweep_id)) > step, 30, "a trial that goes on")
+    sweep = place.sweep(sweep_id)
+    assert (sweep["state"], sweep["lease"]["fence"]) == ("RUNNING", 1)
+    assert {trial["attempt"] for trial in place.trials(sweep_id)} == {1}
