@@ -126,7 +126,7 @@ def _schema(name: str, schema: Json) -> Schema:
 
 
 def _value(name: str, schema: Json, required: bool, where: str, text: str) -> Value:
-    return Value(name, _kind(schema), _name(schema), text, required, where)
+    return Value(name, _kind(schema), _name(schema), text.replace("`", ""), required, where)
 
 
 def _name(schema: Json) -> str:

@@ -19,8 +19,8 @@ PREFIX = "nhop_"
 TOKEN = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 BYTES = 32
 SCOPES: Mapping[str, str] = {
-    "read": "Read: look at everything, change nothing",
-    "write": "Write: whatever this account may do",
+    "read": "Read only",
+    "write": "Read and write, as this account may",
 }
 LASTS: Mapping[str, str] = {"30": "30 days", "90": "90 days", "365": "a year", "": "until it is revoked"}
 """For how many days, in words."""
