@@ -28,7 +28,8 @@ from typing import IO, Any
 from engine import settings as settings_module
 from engine.cluster.keeper import Keeper
 from engine.cluster.machine import names_of
-from engine.errors import LeaseLost, NhopError, StoreError, StoreUnavailable
+from engine.errors import LeaseLost, NhopError, NotFound, StoreError, StoreUnavailable
+from engine.logs import end_of, path_of, path_of_server
 from engine.notify.sender import Sender
 from engine.points import reached
 from engine.recorder import LEASE, STEADY_SECONDS, give_up
@@ -101,6 +102,7 @@ class Daemon:
                 if len(self._children) < self._settings.sweep_slots:
                     self._claim()
                 self._keeper.look_after(self._store.servers, _now())
+                self._show_logs()
                 self._prune()
                 answered = time.monotonic()
                 silent = False
@@ -208,12 +210,24 @@ class Daemon:
         pause = min(MOST_PAUSE, 2.0 ** (deaths - 1)) if deaths > 1 else 0.0
         self._not_before[sweep_id] = time.monotonic() + pause
 
+    def _show_logs(self) -> None:
+        """Tell what pages want to see of the logs that this machine has."""
+        for key in self._store.logs.asked(self._name, _now()):
+            sweep_id, _, name = key.partition("/")
+            paths = [path_of_server(self._settings.data_dir, key)]
+            with suppress(NotFound):
+                paths.append(path_of(self._store.sweeps.get(sweep_id), name))
+            found = next(((path, lines) for path in paths if (lines := end_of(path)) is not None), None)
+            path, lines = found or ("", [])
+            self._store.logs.answer(key, lines, str(path))
+
     def _prune(self) -> None:
         """Delete old events, now and then: a page that is opened later starts from the documents."""
         if time.monotonic() - self._pruned > PRUNE_SECONDS:
             self._pruned = time.monotonic()
             self._store.events.prune(_now() - EVENTS_KEPT)
             self._store.servers.sweep_out(_now() - EVENTS_KEPT)
+            self._store.logs.sweep_out(_now() - EVENTS_KEPT)
 
     def _reconnect(self) -> None:
         """The embedded database may have come back on another port."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from engine.cluster import spec
 from engine.cluster.process import environment_without_secrets
+from engine.logs import path_of_server
 from engine.settings import ROOT
 from engine.store.servers import Servers
 
@@ -49,7 +50,7 @@ class Keeper:
     def __init__(self, machine: str, hosts: Collection[str], data_dir: Path) -> None:
         self._machine = machine
         self._hosts = hosts
-        self._log_dir = data_dir / "servers"
+        self._data_dir = data_dir
         self._kept: dict[str, _Kept] = {}
 
     @property
@@ -86,7 +87,7 @@ class Keeper:
         pause = min(MOST_PAUSE, 2.0 ** min(starts, 10))
         kept = _Kept(None, _version(document), address, starts, time.monotonic() + pause)
         self._kept[key] = kept
-        path = self._log_dir / f"{key.replace('/', '-')}.log"
+        path = path_of_server(self._data_dir, key)
         rival = next((other for other, one in self._kept.items() if other != key and one.address == address), None)
         if rival is not None:
             detail = f"{address} is in use by sweep {rival.partition('/')[0]}"
@@ -102,7 +103,7 @@ class Keeper:
         servers.report(key, document["generation"], {"pid": pid, "machine": self._machine, "detail": detail})
 
     def _spawn(self, path: Path, document: Mapping[str, Any]) -> subprocess.Popen[bytes]:
-        self._log_dir.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", "engine.cluster.server"],

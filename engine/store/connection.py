@@ -15,6 +15,7 @@ from engine.store.columns import Columns
 from engine.store.creations import Creations
 from engine.store.datasets import Datasets
 from engine.store.events import Events
+from engine.store.logs import Logs
 from engine.store.machines import Machines
 from engine.store.model_files import ModelFiles
 from engine.store.models import Models
@@ -46,6 +47,7 @@ INDEXES = {
     "models": ([("sweep_id", ASCENDING)],),
     "model_files": ([("name", ASCENDING), ("uploaded", DESCENDING)],),
     "servers": ([("host", ASCENDING)], [("sweep_id", ASCENDING)]),
+    "logs": ([("machine", ASCENDING)],),
     "runs": ([("start_time", DESCENDING)], [("status", ASCENDING)], [("info.sweep_id", ASCENDING)]),
     "run_notes": ([("database", ASCENDING), ("tags", ASCENDING)],),
     "datasets": ([("created", DESCENDING)],),
@@ -69,6 +71,7 @@ class Store:
         self.machines = Machines(database)
         self.users = Users(database)
         self.runs = Runs(database)
+        self.logs = Logs(database)
         self.run_parts = RunParts(database)
         self.run_notes = RunNotes(database)
         self.models = Models(database)

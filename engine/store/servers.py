@@ -74,6 +74,12 @@ class Servers:
         with answered():
             return list(self._collection.find({"host": {"$in": sorted(hosts)}, "until": {"$gt": now}}))
 
+    def machine_of(self, key: str) -> str | None:
+        """The machine whose daemon keeps a server."""
+        with answered():
+            found = self._collection.find_one({"_id": key}, {"machine": 1})
+        return (found or {}).get("machine")
+
     def report(self, key: str, generation: int, fields: Mapping[str, Any]) -> None:
         """What has become of a request: {pid, machine, detail}."""
         with answered():

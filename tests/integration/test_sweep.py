@@ -325,7 +325,7 @@ def test_a_sweep_can_be_paused_and_resumed_and_a_trial_ended_by_hand(place: Inst
         place.store.sweeps.pause(sweep_id, True)
 
 
-def test_the_time_that_is_left_is_told_before_the_first_trial_has_ended(place: Installation) -> None:
+def test_a_sweep_in_its_first_trials_tells_the_time_that_is_left_and_shows_its_logs(place: Installation) -> None:
     place.start_daemon()
     sweep_id = place.create(opt_stages=[[1_000_000, 2]], train_tolerance=0)
 
@@ -334,6 +334,15 @@ def test_the_time_that_is_left_is_told_before_the_first_trial_has_ended(place: I
 
     wait_until(lambda: progress().get("seconds_left"), 60, "an estimate")
     assert progress()["done"] == 0
+    now, machine = datetime.now(UTC), place.sweep(sweep_id)["lease"]["machine"]
+    for name, file, text in (("worker_0", "worker_0.log", ""), ("optimizer", "hyper_opt.log", "stage 1 of 1")):
+        key = f"{sweep_id}/{name}"
+        place.store.logs.ask(key, machine, now)
+        wait_until(lambda key=key: place.store.logs.answer_to(key, now), 10, f"the log of {name}")
+        answer = place.store.logs.answer_to(key, now)
+        assert answer is not None
+        assert text in "\n".join(answer["lines"])
+        assert answer["where"].endswith(f"{sweep_id}/{file}")
     place.store.sweeps.stop(sweep_id, datetime.now(UTC))
     place.wait_ended(sweep_id)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from engine.events import EventType
 from engine.store import Store
 from engine.store.trials import to_document
 from tests.unit.webapp.conftest import token
+from tests.waiting import wait_until
 from webapp.sweeps.typed import typed_from
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -200,7 +202,22 @@ def test_the_end_of_a_processs_log_is_shown(ada: FlaskClient, sweep_id: str, tmp
 def test_a_log_that_another_machine_has_is_told_in_words(ada: FlaskClient, sweep_id: str) -> None:
     answer = ada.get(f"/sweeps/{sweep_id}/processes/worker_0/log.json")
     assert answer.status_code == 404
-    assert "The log of worker_0 is not on this machine; it should lie on here, at" in answer.get_json()["detail"]
+    assert "Nobody has the log of worker_0 any more; it should lie on here, at" in answer.get_json()["detail"]
+
+
+def test_a_log_that_another_machine_has_is_asked_for(ada: FlaskClient, store: Store, sweep_id: str) -> None:
+    store.machines.beat("here", 1, 1, [], datetime.now(UTC) + timedelta(hours=1))
+
+    def answer() -> None:
+        wait_until(lambda: store.logs.asked("here", datetime.now(UTC)) == [f"{sweep_id}/worker_0"], 10, "the question")
+        store.logs.answer(f"{sweep_id}/worker_0", ["trained"], "/logs/worker_0.log")
+
+    with ThreadPoolExecutor() as pool:
+        answering = pool.submit(answer)
+        said = ada.get(f"/sweeps/{sweep_id}/processes/worker_0/log.json").get_json()
+        answering.result()
+    assert (said["where"], said["lines"]) == ("here: /logs/worker_0.log", ["trained"])
+    assert store.logs.asked("here", datetime.now(UTC)) == []
 
 
 def change(client: FlaskClient, store: Store, sweep_id: str, **values: str) -> TestResponse:
