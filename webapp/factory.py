@@ -22,11 +22,14 @@ from webapp.datasets.views import blueprint as datasets
 from webapp.extensions import SETTINGS, STORE, bootstrap, compress, csrf, login_manager, socketio
 from webapp.filters import register as register_filters
 from webapp.history import blueprint as history
+from webapp.history.blueprint import HISTORIES
 from webapp.models.views import blueprint as models
 from webapp.monitor.views import blueprint as monitor
 from webapp.realtime import sockets
 from webapp.realtime.relay import Relay
+from webapp.realtime.runs import RunWatcher
 from webapp.reports.views import blueprint as reports
+from webapp.services.histories import Histories
 from webapp.steering.views import blueprint as steering
 from webapp.sweeps.change import blueprint as change
 from webapp.sweeps.views import blueprint as sweeps
@@ -70,6 +73,7 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
     )
     app.extensions[STORE] = store
     app.extensions[SETTINGS] = settings
+    app.extensions[HISTORIES] = runs = Histories(settings, store)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     bootstrap.init_app(app)
     compress.init_app(app)
@@ -97,7 +101,7 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
     errors.register(app)
     register_filters(app)
     app.after_request(_headers)
-    sockets.attach(app, socketio, Relay(store, socketio, settings), start=relay)
+    sockets.attach(app, socketio, Relay(store, socketio, settings), RunWatcher(app, runs, socketio), start=relay)
     return app
 
 

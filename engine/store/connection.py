@@ -29,6 +29,7 @@ from engine.store.sweeps import Sweeps
 from engine.store.tokens import Tokens
 from engine.store.trials import Trials
 from engine.store.users import Users
+from engine.store.views import Views
 
 Document = dict[str, Any]
 
@@ -51,6 +52,7 @@ INDEXES = {
     "runs": ([("start_time", DESCENDING)], [("status", ASCENDING)], [("info.sweep_id", ASCENDING)]),
     "run_notes": ([("database", ASCENDING), ("tags", ASCENDING)],),
     "datasets": ([("created", DESCENDING)],),
+    "views": ([("owner", ASCENDING)], [("shared", ASCENDING)]),
     "notices": ([("sweep_id", ASCENDING)], [("open", ASCENDING), ("due", ASCENDING)]),
     "tokens": ([("account", ASCENDING), ("created", DESCENDING)],),
     "creations": ([("created", ASCENDING)],),
@@ -80,6 +82,7 @@ class Store:
         self.servers = Servers(database)
         self.datasets = Datasets(database)
         self.notices = Notices(database)
+        self.views = Views(database)
         self.tokens = Tokens(database)
         self.creations = Creations(database)
 

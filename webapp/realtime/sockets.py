@@ -1,8 +1,9 @@
 """The sockets: who may connect, and joining a room.
 
-Browser → server: `join` {sweep, after}, `join_home` {} and `join_notices` {}; each is answered by an acknowledgement.
-Server → browser: `events` {sweep, events}, `overview`, `ended` [sweep] as webapp.services.home gives them, `database`
-{ok}.
+Browser → server: `join` {sweep, after}, `join_home` {}, `join_notices` {} and `join_history` {query, newest, version,
+shown}; each is answered by an acknowledgement.
+Server → browser: `events` {sweep, events}, `overview`, `ended` [sweep] as webapp.services.home gives them, `runs` and
+`runs_progress` as webapp.realtime.runs does, `database` {ok}.
 """
 
 from __future__ import annotations
@@ -17,24 +18,27 @@ from flask_socketio import ConnectionRefusedError, SocketIO, join_room
 from engine.errors import NotFound, StoreError
 from webapp.extensions import store
 from webapp.realtime.relay import HOME, NOTICES, ROOMS, Relay
+from webapp.realtime.runs import RunWatcher
 from webapp.services import accounts, rights
 
 RELAY = "nhop.relay"
 
 
-def attach(app: Flask, socketio: SocketIO, relay: Relay, start: bool) -> None:
-    """Install the handlers and start the relay."""
+def attach(app: Flask, socketio: SocketIO, relay: Relay, watcher: RunWatcher, start: bool) -> None:
+    """Install the handlers, and start the relay and the followers of the runs."""
     app.extensions[RELAY] = relay
     socketio.on_event("connect", _connect)
-    socketio.on_event("disconnect", lambda *_: relay.leave(_sid()))
+    socketio.on_event("disconnect", lambda *_: _leave(relay, watcher))
     for event, join in (
         ("join", lambda message=None: _join(relay, message)),
         ("join_home", lambda *_: relay.join_home(_sid(), lambda: join_room(HOME))),
         ("join_notices", lambda *_: relay.join_notices(_sid(), lambda: join_room(NOTICES))),
+        ("join_history", lambda message=None: watcher.join(message, _sid(), join_room)),
     ):
         socketio.on_event(event, functools.partial(_answered, event, join))
     if start:
         socketio.start_background_task(relay.run)
+        socketio.start_background_task(watcher.run)
 
 
 def _connect(*_: Any) -> None:
@@ -44,6 +48,11 @@ def _connect(*_: Any) -> None:
             raise ConnectionRefusedError("login")
     except StoreError:
         raise ConnectionRefusedError("database") from None
+
+
+def _leave(relay: Relay, watcher: RunWatcher) -> None:
+    relay.leave(_sid())
+    watcher.leave(_sid())
 
 
 def _join(relay: Relay, message: Any) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import logging
+import os
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 from engine.errors import StoreError
 from engine.settings import Settings
@@ -38,7 +39,6 @@ class History:
         self._beside = beside
         self._follower: Follower | None = None
         self._opening = threading.Lock()
-        self._held: IO[str] | None = None
         self.followed = False
         """Whether somebody calls `turn` again and again; else every page does, once."""
         self.silent = ""
@@ -48,7 +48,8 @@ class History:
     def follower(self) -> Follower:
         with self._opening:
             if self._follower is None:
-                path, self._held = _own_file(self._folder, self._identity)
+                path, lock = _own_file(self._folder, self._identity)
+                weakref.finalize(self, os.close, lock)
                 self._follower = Follower(self._reader, Index(path), self._beside)
             return self._follower
 
@@ -120,17 +121,17 @@ def _beside(store: Store) -> Callable[[Sequence[Row]], dict[str, dict[str, Value
     return beside
 
 
-def _own_file(folder: Path, identity: str) -> tuple[Path, IO[str]]:
-    """A file for the index of the database that *identity* tells, which no other server writes, and the lock on it."""
+def _own_file(folder: Path, identity: str) -> tuple[Path, int]:
+    """A file for the index of the database that *identity* tells, and the lock that keeps other servers from it."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     name = hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()
     for number in range(1, MOST_SERVERS + 1):
         path = folder / f"{name}-{number}.sqlite"
-        lock = path.with_suffix(".lock").open("w")
+        lock = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            lock.close()
+            os.close(lock)
             continue
         return path, lock
     raise StoreError(f"more than {MOST_SERVERS} servers share the data directory {folder.parent}")

@@ -94,6 +94,11 @@ ROUTES: Mapping[tuple[str, str], Rule] = {
     ("classes.delete", "POST"): Rule(ADMIN, "deleted a Python file"),
     ("history.index", "GET"): Rule(VIEWER),
     ("history.run", "GET"): Rule(VIEWER),
+    ("history.fields", "GET"): Rule(VIEWER),
+    ("history.values", "GET"): Rule(VIEWER),
+    ("history.keep_columns", "POST"): Rule(VIEWER, "chose columns of the history"),
+    ("history.save_view", "POST"): Rule(VIEWER, "saved a view of the history"),
+    ("history.drop_view", "POST"): Rule(VIEWER, "deleted a view of the history"),
     ("tokens.index", "GET"): Rule(VIEWER),
     ("tokens.create", "POST"): Rule(VIEWER, "made a token"),
     ("tokens.revoke", "POST"): Rule(VIEWER, "revoked a token"),
@@ -130,6 +135,7 @@ EVENTS: Mapping[str, Right] = {
     "join": VIEWER,
     "join_home": VIEWER,
     "join_notices": VIEWER,
+    "join_history": VIEWER,
 }
 """Socket event → who may."""
 

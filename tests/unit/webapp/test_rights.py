@@ -54,6 +54,7 @@ def world(store: Store, settings: Settings) -> dict[str, Any]:
         "kind": "history",
         "run_id": "x",
         "token_id": "x",
+        "view_id": "x",
         "filename": "css/nhop.css",
     }
 

@@ -257,6 +257,20 @@ class Index:
         """How many runs there are."""
         return int(self._read(lambda reader: reader.execute("SELECT count(*) FROM runs").fetchone())[0])
 
+    def newest(self) -> int:
+        """The row of the run that was found last; 0 while there is none."""
+        return int(self._read(lambda reader: reader.execute("SELECT max(n) FROM runs").fetchone())[0] or 0)
+
+    def after(self, n: int, limit: int) -> list[int]:
+        """The newest rows beyond *n*."""
+        sql = "SELECT n FROM runs WHERE n > ? ORDER BY n DESC LIMIT ?"
+        return [found for (found,) in self._read(lambda reader: reader.execute(sql, (n, limit)).fetchall())]
+
+    def existing(self, rows: Sequence[int]) -> list[int]:
+        """Which of these rows there are."""
+        sql = f"SELECT n FROM runs WHERE n IN ({marks(rows)})"  # noqa: S608 - question marks
+        return [found for (found,) in self._read(lambda reader: reader.execute(sql, rows).fetchall())]
+
     def largest_id(self) -> int:
         """The largest id that is a whole number; 0 where there is none."""
         f = self.number("id")

@@ -1,0 +1,90 @@
+// Rows follow what is stored. A row that is shown changes in its place; a new one comes in at the top while nobody
+// reads there, else a button says how many there are.
+import { connect } from "../socket.js";
+import { count, localTimes } from "../text.js";
+import { asked } from "./address.js";
+
+const MOST_ADDED = 200;
+
+const section = document.querySelector("[data-runs]");
+const rows = document.querySelector("[data-rows]");
+const bar = document.querySelector("[data-fresh]");
+const button = document.querySelector("[data-show-fresh]");
+const progress = document.querySelector("[data-progress]");
+const legend = document.querySelector("[data-legend]");
+const total = document.querySelector("[data-total]");
+
+let newest = asked.newest;
+const waiting = new Set();
+const newestFirst = asked.first && asked.sort === "-started";
+
+const isRead = () => section.matches(":hover") || section.contains(document.activeElement) || window.scrollY > section.offsetTop;
+
+function parsed(html) {
+  const made = document.createElement("template");
+  made.innerHTML = html;
+  localTimes(made.content);
+  return [...made.content.querySelectorAll("tr")];
+}
+
+function tellFresh() {
+  bar.hidden = waiting.size === 0;
+  button.textContent = `Show ${count(waiting.size)} ${waiting.size === 1 ? "run that is" : "runs that are"} new or changed`;
+}
+
+button.addEventListener("click", () => location.reload());
+
+function take({ html, gone, moved, total: all, states, progress: now }) {
+  const changed = new Set(moved);
+  for (const made of parsed(html).reverse()) {
+    const n = Number(made.dataset.n);
+    const shown = rows.querySelector(`tr[data-n="${n}"]`);
+    if (shown) {
+      const focused = shown.contains(document.activeElement);
+      shown.replaceWith(made);
+      if (focused) made.querySelector("a").focus();
+      made.classList.add("changed");
+    } else if (changed.has(n) && asked.first) {
+      if (newestFirst && n > newest && !isRead() && rows.children.length < asked.size + MOST_ADDED) {
+        rows.prepend(made);
+        made.classList.add("changed");
+        section.hidden = false;
+        document.querySelector("[data-nothing]")?.setAttribute("hidden", "");
+      } else {
+        waiting.add(n);
+      }
+    }
+  }
+  for (const n of gone) {
+    waiting.delete(n);
+    rows.querySelector(`tr[data-n="${n}"]`)?.remove();
+  }
+  tellFresh();
+  total.textContent = count(all);
+  for (const link of legend.querySelectorAll("[data-key]")) link.querySelector(".count").textContent = count(states[link.dataset.key] ?? 0);
+  tellProgress(now);
+}
+
+function tellProgress({ ready, runs, waiting: left, metrics }) {
+  progress.hidden = ready && metrics === 0;
+  progress.textContent = ready
+    ? `Metrics are being read: ${count(metrics)} are to come.`
+    : `Runs are being read for the first time: ${count(runs)} are here, ${count(left)} are to come.`;
+}
+
+// Runs that were being read when the page was asked for: they are many, and come with a reload.
+function refill() {
+  if (!rows.children.length && !asked.problem) location.reload();
+}
+
+const socket = connect((open, done) =>
+  open.emit("join_history", { query: asked.query, newest, version: asked.version, shown: [...rows.children].map((made) => Number(made.dataset.n)) }, (answer) => {
+    asked.version = -1; // after a reconnection everything shown is asked for again
+    done(answer);
+  }),
+);
+socket.on("runs", take);
+socket.on("runs_progress", (now) => {
+  tellProgress(now);
+  if (now.runs > 0) refill();
+});

@@ -1,0 +1,160 @@
+"""The history's followers at work, and the browsers that watch the list of runs.
+
+Browsers that ask the same of the list share a room. When a follower has found something, each room is sent the rows
+that have changed, ready to be shown, and which of them are new to what it asks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+from flask import Flask, render_template
+
+from webapp.errors import QueryError
+from webapp.realtime.relay import Emitter
+from webapp.services import history as listing
+from webapp.services.histories import OWN, Histories, History
+from webapp.services.history import Asked
+from webapp.services.run_index.follower import News
+from webapp.services.run_index.query import Query
+
+log = logging.getLogger(__name__)
+
+WATCHED_SECONDS, IDLE_SECONDS, BUSY_SECONDS, OUTAGE_SECONDS = 0.3, 2.0, 0.02, 2.0
+"""Between two turns: while somebody watches, while nobody does, while much is waiting, while the database is silent."""
+TELL_SECONDS = 1.0
+MOST_ROWS = 200
+LONGEST_QUERY = 8000
+
+
+@dataclass(slots=True)
+class Room:
+    """Browsers that ask the same of the list."""
+
+    asked: Asked
+    members: set[str] = field(default_factory=set)
+
+
+class RunWatcher:
+    """Follows every database, and tells the rooms."""
+
+    def __init__(self, app: Flask, histories: Histories, emitter: Emitter) -> None:
+        self._app = app
+        self._histories = histories
+        self._emitter = emitter
+        self._guard = threading.Lock()
+        self._rooms: dict[str, Room] = {}
+        self._woken = threading.Event()
+        self._told = 0.0
+
+    def join(self, message: Any, sid: str, enter: Callable[[str], None]) -> dict[str, Any]:
+        """Let client *sid* watch what it asks; sends it what has changed since its page was made.
+
+        *message* is {query, newest, version, shown}: what its address asks, the newest row that it knows of, the
+        index's version then, and the rows that it shows.
+        """
+        given = message if isinstance(message, dict) else {}
+        query, shown = given.get("query", ""), given.get("shown")
+        newest, version = given.get("newest"), given.get("version")
+        if not isinstance(query, str) or len(query) > LONGEST_QUERY:
+            return {"error": "`query` must be what stands after the question mark of the list's address"}
+        try:
+            asked = Asked.of(dict(parse_qsl(query)))
+            asked.query, asked.shown  # noqa: B018 - says whether they are understood
+        except QueryError as error:
+            return {"error": str(error)}
+        name = f"runs:{hashlib.blake2b(asked.address().encode(), digest_size=12).hexdigest()}"
+        enter(name)
+        with self._guard:
+            self._rooms.setdefault(name, Room(asked)).members.add(sid)
+        index = self._histories.get(OWN).index
+        now = datetime.now(UTC)
+        if version != index.version:
+            rows = [n for n in shown if type(n) is int][:MOST_ROWS] if isinstance(shown, list) else []
+            there = set(index.existing(rows))
+            fresh = index.after(newest, MOST_ROWS) if type(newest) is int and 0 <= newest < 2**62 else []
+            news = News(tuple({*there, *fresh}), tuple(fresh), tuple(n for n in rows if n not in there))
+            self._emitter.emit("runs", self._message(self._histories.get(OWN), asked, news, now), to=sid)
+        self._woken.set()
+        return {"ok": True}
+
+    def leave(self, sid: str) -> None:
+        """Client *sid* watches nothing any more."""
+        with self._guard:
+            for name in [name for name, room in self._rooms.items() if sid in room.members]:
+                self._rooms[name].members.discard(sid)
+                if not self._rooms[name].members:
+                    del self._rooms[name]
+
+    def run(self) -> None:
+        """Follow for ever."""
+        for history in self._histories.all().values():
+            history.followed = True
+        while True:
+            seconds = self.turn(datetime.now(UTC))
+            if seconds == IDLE_SECONDS:
+                self._woken.clear()
+                self._woken.wait(seconds)
+            else:
+                self._emitter.sleep(seconds)
+
+    def turn(self, now: datetime) -> float:
+        """Follow once and tell the rooms; the seconds until it should be done again."""
+        try:
+            history = self._histories.get(OWN)
+            news = history.turn(now)
+            progress = history.follower.progress()
+            with self._guard:
+                rooms = dict(self._rooms)
+            if news or not progress.ready or progress.metrics:
+                self._tell(history, rooms, news, now)
+        except Exception:
+            log.exception("the follower of the runs met an unexpected error and goes on")
+            return OUTAGE_SECONDS
+        if history.silent:
+            return OUTAGE_SECONDS
+        if progress.waiting or progress.metrics:
+            return BUSY_SECONDS
+        return WATCHED_SECONDS if rooms else IDLE_SECONDS
+
+    def _tell(self, history: History, rooms: dict[str, Room], news: News, now: datetime) -> None:
+        progress = history.follower.progress()
+        if not progress.ready or len(news.changed) > MOST_ROWS:
+            if time.monotonic() - self._told > TELL_SECONDS:
+                self._told = time.monotonic()
+                for name in rooms:
+                    self._emitter.emit("runs_progress", listing.progress_of(history), to=name)
+            return
+        for name, room in rooms.items():
+            try:
+                self._emitter.emit("runs", self._message(history, room.asked, news, now), to=name)
+            except QueryError as error:
+                log.warning("a list cannot be told what is new: %s", error)
+
+    def _message(self, history: History, asked: Asked, news: News, now: datetime) -> dict[str, Any]:
+        """{html, moved, gone, total, states, progress}: rows to show in place of those shown, and which are new."""
+        seconds, query, shown = now.timestamp(), asked.query, asked.shown
+        index = history.index
+        every = Query(sort=query.sort, down=query.down)
+        found = index.page(every, seconds, MOST_ROWS, among=news.changed) if news.changed else []
+        moved = index.page(query, seconds, MOST_ROWS, among=news.moved) if news.moved else []
+        with self._app.test_request_context():
+            html = render_template(
+                "history/_rows.html", rows=listing.lines(history, found, shown), columns=shown
+            )  # fmt: skip
+        return {
+            "html": html,
+            "moved": [run.n for run in moved],
+            "gone": list(news.gone),
+            "total": sum(index.count(query, seconds).values()),
+            "states": {state.key: state.count for state in listing.states(history, asked, query, seconds)},
+            "progress": listing.progress_of(history),
+        }
