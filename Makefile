@@ -5,6 +5,7 @@
 # make bench-large  the large schedule of the 2017 program, and the time to its error (about 15 minutes)
 # make bench-analysis  the time and size of what the charts of a sweep of 10,000 trials are sent (about three minutes)
 # make bench-web  200 browsers on one sweep, and the page of 10,000 trials beside optuna-dashboard's (about five minutes)
+# make faults N=1000 SEED=1  so many faults, one after the other, in a running installation; MINUTES=30 ends it earlier
 # make check  everything that is not a test: style, types, import contracts, templates, known vulnerabilities
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 FAST := tests/unit tests/contract tests/test_architecture.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test bench bench-search bench-large bench-analysis bench-web check browser clean
+.PHONY: run test faults bench bench-search bench-large bench-analysis bench-web check browser clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runs
@@ -28,6 +29,14 @@ else
 	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 $(FAST)
 	@$(BIN)/python -m pytest --reruns 1 $(FAST:%=--ignore=%)
 endif
+
+N ?= 1000
+SEED ?= 1
+FIRST ?= 0
+MINUTES ?= inf
+
+faults: $(VENV)/.tests
+	@$(BIN)/python -m tests.faults.harness --injections $(N) --seed $(SEED) --first $(FIRST) --minutes $(MINUTES) $(ARGS)
 
 check: $(VENV)/.tests
 	$(BIN)/ruff check .
