@@ -42,7 +42,12 @@ POLICY = (
 )
 
 FILES = ("static", "bootstrap.static")
-COMPRESSED = {*FILES, *(f"monitor.{name}" for name in ("live", "trial", "some_trials", "order", "analyse"))}
+COMPRESSED = {
+    *FILES,
+    "history.metrics",
+    "history.output",
+    *(f"monitor.{name}" for name in ("live", "trial", "some_trials", "order", "analyse")),
+}
 """Endpoints whose answers are sent compressed: files, and large ones. None repeats what its address asks for beside a
 token: where one does, the length of the compressed page would tell the token bit by bit (BREACH).
 """
@@ -121,7 +126,7 @@ def _headers(response: Response) -> Response:
     """The headers that keep a browser from doing more than these pages need, and the compression of large answers."""
     response.headers.setdefault("Content-Security-Policy", POLICY)  # a downloaded report has one of its own
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["X-Frame-Options"] = "DENY"
+    response.headers.setdefault("X-Frame-Options", "DENY")  # but for a file of a run, shown in a sandbox
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     if request.endpoint not in FILES:

@@ -34,6 +34,7 @@ class RunParts:
         self._database = database
         self._collection = database.get_collection(f"{begin}runs", lenient(database))
         self._metrics = database.get_collection(f"{begin}metrics", lenient(database))
+        self.name = f"{database.name}.{begin}"
 
     def head(self, run_id: Any) -> Document:
         """A run without its captured output, which may be most of it.

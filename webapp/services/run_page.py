@@ -1,41 +1,82 @@
-"""The page of one run of the history."""
+"""The page of one run of the history: any Sacred run, whatever its document holds."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import PurePath
 from typing import Any
 
+from engine.config import SweepConfig
 from engine.store import Store
-from webapp.services.plain import dig
-from webapp.services.runs import Document, RunRow, date, find, finite, is_sweep, row, text, unwrap
+from engine.store.run_parts import RunParts
+from webapp.services import run_files, run_metrics, run_notes, run_output
+from webapp.services.plain import dig, plain
+from webapp.services.run_files import Listed
+from webapp.services.run_metrics import Metric
+from webapp.services.run_notes import Notes
+from webapp.services.run_output import Output
+from webapp.services.run_values import Node, flat, tree, updates
+from webapp.services.runs import Document, RunRow, date, find, is_sweep, row, silence, state, text
 
-LONGEST_OUTPUT = 200_000
-MOST_ROWS = 500
-MOST_METRICS = 60
-MOST_POINTS = 1000
+MOST_NAMES = 1000
+EARLIER = 100
+"""Run numbers before a run among which an earlier one of its experiment is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository that the code of a run lay in."""
+
+    url: str
+    commit: str
+    dirty: bool
 
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """What templates/history/run.html shows. The tables are rows of (name, value)."""
+    """What templates/history/run.html shows. *compared* says what the configuration is compared with, *earlier* is the
+    id of that run; *command* is the one that the run was started with, *line* a command line that repeats it."""
 
     row: RunRow
+    live: bool
+    silent: float
     ended: datetime | None
     seconds: float | None
     command: str
-    config: Sequence[tuple[str, str]]
-    info: Sequence[tuple[str, str]]
-    host: Sequence[tuple[str, str]]
-    sources: Sequence[str]
+    line: str
+    config: Sequence[Node]
+    compared: str
+    earlier: str
+    info: Sequence[Node]
+    result: Sequence[Node]
+    host: Sequence[Node]
+    meta: Sequence[Node]
+    experiment: Sequence[Node]
+    repositories: Sequence[Repository]
     dependencies: Sequence[str]
-    output: str
-    output_cut: bool
+    resources: Sequence[tuple[str, str]]
+    artifacts: Sequence[Listed]
+    sources: Sequence[Listed]
+    output: Output
     failure: str
-    metrics: Sequence[Document]
+    metrics: Sequence[Metric]
+    notes: Notes
     is_sweep: bool
+
+    @property
+    def differs(self) -> int:
+        """How many values of the configuration differ from what it is compared with."""
+        return sum(node.differs for node in self.config)
+
+    @property
+    def island(self) -> Document:
+        """What the page's script begins with."""
+        metrics = [{"name": metric.name, "total": metric.total} for metric in self.metrics]
+        told = {"id": self.row.id, "state": self.row.state, "live": self.live}
+        return {**told, "output": asdict(self.output), "metrics": metrics}
 
 
 def run(store: Store, run_id: str, now: datetime) -> RunPage:
@@ -44,56 +85,121 @@ def run(store: Store, run_id: str, now: datetime) -> RunPage:
     Raises:
         NotFound: there is no such run.
     """
-    document = find(store, run_id)
+    parts = store.run_parts
+    document = find(parts, run_id)
     head = row(document, now)
     ended = date(document.get("stop_time"))
-    last = ended or head.active
-    output = document.get("captured_out")
-    written = output if isinstance(output, str) else "" if output is None else text(output, LONGEST_OUTPUT)
+    config, meta = document.get("config"), document.get("meta")
+    compared, earlier, others = _others(parts, document)
+    by_hand = dig(meta, "config_updates")
     return RunPage(
         row=head,
+        live=head.state in ("running", "queued", "dead"),
+        silent=silence(document).total_seconds(),
         ended=ended,
-        seconds=(last - head.started).total_seconds() if last and head.started else None,
+        seconds=_seconds(head, ended),
         command=text(document.get("command")) if document.get("command") else "",
-        config=_table(document.get("config")),
-        info=_table(_without(document.get("info"), "metrics")),
-        host=_table(document.get("host")),
-        sources=_names(dig(document, "experiment", "sources")),
+        line=command_line(document),
+        config=tree(config, others, frozenset(flat(by_hand))) if isinstance(config, Mapping | list) else _only(config),
+        compared=compared,
+        earlier=earlier,
+        info=_nodes(_without(document.get("info"), "metrics")),
+        result=_nodes(document.get("result")) if isinstance(document.get("result"), Mapping | list) else (),
+        host=_nodes(document.get("host")),
+        meta=_nodes(meta),
+        experiment=_nodes(_without(document.get("experiment"), "sources", "dependencies", "repositories")),
+        repositories=_repositories(dig(document, "experiment", "repositories")),
         dependencies=_names(dig(document, "experiment", "dependencies")),
-        output=written[-LONGEST_OUTPUT:],
-        output_cut=len(written) > LONGEST_OUTPUT,
+        resources=_resources(document.get("resources")),
+        artifacts=run_files.listed(document, "artifact"),
+        sources=run_files.listed(document, "source"),
+        output=run_output.end_of(parts, document["_id"]),
         failure=_failure(document.get("fail_trace")),
-        metrics=_metrics(store, document["_id"]),
-        is_sweep=is_sweep(document.get("config")),
+        metrics=run_metrics.listed(parts, document["_id"]),
+        notes=run_notes.of(store, document),
+        is_sweep=is_sweep(config),
     )
 
 
-def _table(value: Any) -> list[tuple[str, str]]:
-    """A nested value as rows of (dotted name, text); at most MOST_ROWS."""
-    if not isinstance(value, Mapping):
-        return [] if value is None else [("", text(value))]
-    rows: list[tuple[str, str]] = []
-    for name, shown in _flat(value, "", 0):
-        if len(rows) == MOST_ROWS:
-            rows.append(("…", "more is stored than is shown here"))
-            break
-        rows.append((name, shown))
-    return rows
+def news(document: Mapping[str, Any], now: datetime) -> Document:
+    """What a watched run's page shows at its top: {state, label, active, ended, seconds, result}."""
+    head, ended = row(document, now), date(document.get("stop_time"))
+    name, label = state(document, now)
+    told = {"state": name, "label": label, "active": head.active, "ended": ended, "result": head.result}
+    return dict(plain({**told, "seconds": _seconds(head, ended)}))
 
 
-def _flat(value: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, str]]:
-    for key, item in value.items():
-        name, item = f"{prefix}{key}", unwrap(item)
-        if isinstance(item, Mapping) and item and depth < 6:
-            yield from _flat(item, f"{name}.", depth + 1)
-        else:
-            yield name, text(item, 2000)
+def command_line(document: Mapping[str, Any]) -> str:
+    """A command line that repeats a run, as far as its document tells; "" where it doesn't."""
+    config = document.get("config")
+    if is_sweep(config):
+        defaults = _defaults()
+        changed = {key: value for key, value in plain(config).items() if value != defaults.get(key)}
+        return " ".join(part for part in ("python -m engine with", updates(changed)) if part).removesuffix(" with")
+    main = dig(document, "experiment", "mainfile")
+    if not isinstance(main, str) or not main:
+        return ""
+    command, meta = document.get("command"), document.get("meta")
+    by_hand = dig(meta, "config_updates")
+    changed = flat(by_hand if isinstance(by_hand, Mapping) else config)
+    seed = dig(config, "seed")
+    if isinstance(seed, int) and "seed" not in changed:
+        changed["seed"] = seed
+    named = dig(meta, "named_configs")
+    names = [shlex.quote(text(name)) for name in named] if isinstance(named, list) else []
+    given = [*names, *([updates(changed)] if changed else [])]
+    words = ["python", shlex.quote(PurePath(main).name)]
+    if isinstance(command, str) and command:
+        words.append(shlex.quote(command))
+    return " ".join([*words, *(["with", *given] if given else [])])
+
+
+def _others(parts: RunParts, document: Mapping[str, Any]) -> tuple[str, str, dict[str, Any] | None]:
+    """What the configuration of a run is compared with: what that is, the id of a run if it is one, and its values."""
+    if is_sweep(document.get("config")):
+        return "the defaults", "", flat(_defaults())
+    run_id, name = document["_id"], dig(document, "experiment", "name")
+    if not isinstance(run_id, int) or isinstance(run_id, bool) or not name:
+        return "", "", None
+    for found in parts.before(run_id, EARLIER):
+        if dig(found, "experiment", "name") == name:
+            return f"run {found['_id']}", str(found["_id"]), flat(found.get("config"))
+    return "", "", None
+
+
+def _defaults() -> Document:
+    return SweepConfig().model_dump(mode="json")
+
+
+def _seconds(head: RunRow, ended: datetime | None) -> float | None:
+    last = ended or head.active
+    return (last - head.started).total_seconds() if last and head.started else None
+
+
+def _nodes(value: Any) -> list[Node]:
+    return tree(value) if isinstance(value, Mapping | list) else _only(value)
+
+
+def _only(value: Any) -> list[Node]:
+    return [] if value is None else [Node("", "", text(value, 2000), ())]
 
 
 def _names(value: Any) -> list[str]:
-    """Sacred keeps sources as [name, file id], dependencies as text."""
-    items = value if isinstance(value, list) else []
-    return [text(item[0] if isinstance(item, list) and item else item) for item in items[:MOST_ROWS]]
+    return [text(item) for item in (value if isinstance(value, list) else [])[:MOST_NAMES]]
+
+
+def _repositories(value: Any) -> list[Repository]:
+    found = [item for item in (value if isinstance(value, list) else [])[:MOST_NAMES] if isinstance(item, Mapping)]
+    return [
+        Repository(text(item.get("url") or "no address"), text(item.get("commit") or ""), bool(item.get("dirty")))
+        for item in found
+    ]
+
+
+def _resources(value: Any) -> list[tuple[str, str]]:
+    items = (value if isinstance(value, list) else [])[:MOST_NAMES]
+    pairs = [item if isinstance(item, list) and item else [item] for item in items]
+    return [(text(pair[0]), text(pair[1]) if len(pair) > 1 else "") for pair in pairs]
 
 
 def _failure(value: Any) -> str:
@@ -102,28 +208,5 @@ def _failure(value: Any) -> str:
     return "".join(part if isinstance(part, str) else text(part) for part in parts)[-20_000:]
 
 
-def _metrics(store: Store, run_id: Any) -> list[Document]:
-    """The metrics as charts: {name, steps, values, last}, thinned to MOST_POINTS each."""
-    charts = []
-    for metric in store.runs.metrics(run_id)[:MOST_METRICS]:
-        steps, values = metric.get("steps"), metric.get("values")
-        if not isinstance(steps, list) or not isinstance(values, list):
-            continue
-        pairs = [(step, finite(value)) for step, value in zip(steps, values, strict=False) if finite(step) is not None]
-        pairs.sort(key=lambda pair: pair[0])
-        thinned = pairs[:: max(1, math.ceil(len(pairs) / MOST_POINTS))]
-        if pairs and thinned[-1] != pairs[-1]:
-            thinned.append(pairs[-1])
-        charts.append(
-            {
-                "name": text(metric.get("name") or "unnamed"),
-                "steps": [step for step, _ in thinned],
-                "values": [value for _, value in thinned],
-                "last": pairs[-1][1] if pairs else None,
-            }
-        )
-    return charts
-
-
-def _without(value: Any, key: str) -> Any:
-    return {name: item for name, item in value.items() if name != key} if isinstance(value, Mapping) else value
+def _without(value: Any, *keys: str) -> Any:
+    return {name: item for name, item in value.items() if name not in keys} if isinstance(value, Mapping) else value

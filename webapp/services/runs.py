@@ -12,7 +12,7 @@ from typing import Any
 from bson.errors import BSONError
 
 from engine.errors import NotFound, StoreError
-from engine.store import Store
+from engine.store.run_parts import RunParts
 from engine.store.runs import parse_run_id, run_id_text
 from webapp.services.plain import aware, dig, plain
 
@@ -53,15 +53,15 @@ class RunRow:
     sweep_id: str
 
 
-def find(store: Store, run_id: str) -> Document:
-    """The document of a run.
+def find(parts: RunParts, run_id: str) -> Document:
+    """The document of a run, without its output.
 
     Raises:
         NotFound: there is none.
     """
     for candidate in parse_run_id(run_id[:LONGEST_ID]):
         try:
-            return store.runs.get(candidate)
+            return parts.head(candidate)
         except NotFound:
             continue
         except (BSONError, OverflowError) as error:

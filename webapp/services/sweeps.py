@@ -184,7 +184,7 @@ def config_of_run(store: Store, run_id: str) -> Document:
     Raises:
         NotFound: there is no such run, or it was no sweep.
     """
-    config = runs.find(store, run_id).get("config")
+    config = runs.find(store.run_parts, run_id).get("config")
     if not runs.is_sweep(config):
         raise NotFound(f"run {run_id[:200]} is no sweep of this program; its configuration cannot start one")
     return _again(plain(config))

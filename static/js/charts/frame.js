@@ -5,7 +5,8 @@
 //   rows(data), height(rows, width): how high it must be;  say(data): the chart in a sentence;
 //   note(data, frame): a line below it;  key(data, view): when this changes it is made anew;
 //   open(event, data): the address that a click leads to;
-//   ready(chart, frame), when it is made, and after(frame), whenever it is drawn.
+//   ready(chart, frame), when it is made, and after(frame), whenever it is drawn;
+//   zoomed(low, high, whole): between which values of the first axis, and whether that is all.
 // *view* is {log, width, narrow, look}.
 import { csv, save } from "./save.js";
 import { base, look } from "./look.js";
@@ -191,6 +192,7 @@ export class Chart {
     const whole = shown.start <= 0 && shown.end >= 100;
     this.card.querySelector("[data-zoom='all']")?.toggleAttribute("hidden", whole);
     this.card.dataset.zoom = whole ? "" : "in";
+    this.kind.zoomed?.(shown.startValue, shown.endValue, whole);
   }
 
   close(menu) {
