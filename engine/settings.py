@@ -18,6 +18,7 @@ from engine.errors import ConfigError, SettingsError
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG_FILE = ROOT / "config.yaml"
 MOST_UPLOAD_MB = 10_000
+MOST_AUDIT_DAYS = 36_500
 
 SETTINGS: Mapping[str, tuple[str, Any, str]] = {
     "host": ("NHOP_HOST", "127.0.0.1", "address the dashboard listens on"),
@@ -32,6 +33,7 @@ SETTINGS: Mapping[str, tuple[str, Any, str]] = {
     ),
     "sweep_slots": ("NHOP_SWEEP_SLOTS", 2, "sweeps that run at once on this machine"),
     "upload_mb": ("NHOP_UPLOAD_MB", 200, "largest data set that can be uploaded, in megabytes"),
+    "audit_days": ("NHOP_AUDIT_DAYS", 365, "days that the audit log keeps what was changed through the dashboard"),
     "public_url": (
         "NHOP_PUBLIC_URL",
         "",
@@ -74,6 +76,7 @@ class Settings:
     machine: str
     sweep_slots: int
     upload_mb: int
+    audit_days: int
     public_url: str
     webhook_hosts: str
     smtp_host: str
@@ -144,6 +147,9 @@ def load(environ: Mapping[str, str] = os.environ, config_file: Path = CONFIG_FIL
         raise SettingsError(f"{sources['sweep_slots']}: must be at least 1, got {values['sweep_slots']}")
     if not 1 <= values["upload_mb"] <= MOST_UPLOAD_MB:
         raise SettingsError(f"{sources['upload_mb']}: must be from 1 to {MOST_UPLOAD_MB}, got {values['upload_mb']}")
+    if not 1 <= values["audit_days"] <= MOST_AUDIT_DAYS:
+        most = MOST_AUDIT_DAYS
+        raise SettingsError(f"{sources['audit_days']}: must be from 1 to {most}, got {values['audit_days']}")
     if values["smtp_security"] not in SMTP_SECURITY:
         known = ", ".join(SMTP_SECURITY)
         raise SettingsError(f"{sources['smtp_security']}: must be one of {known}, got {values['smtp_security']!r}")

@@ -15,6 +15,8 @@ from engine.store import Store
 from webapp import errors, health
 from webapp.api.pages import blueprint as api_pages
 from webapp.api.views import blueprint as api
+from webapp.auth.account import blueprint as account
+from webapp.auth.people import blueprint as people
 from webapp.auth.tokens import blueprint as tokens
 from webapp.auth.views import blueprint as auth
 from webapp.classes.views import blueprint as classes
@@ -89,6 +91,8 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
         tokens,
         api,
         api_pages,
+        account,
+        people,
         sweeps,
         change,
         steering,

@@ -10,11 +10,13 @@ from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from engine.errors import StoreUnavailable
+from engine.store.audit import Audit
 from engine.store.calls import answered
 from engine.store.columns import Columns
 from engine.store.creations import Creations
 from engine.store.datasets import Datasets
 from engine.store.events import Events
+from engine.store.links import Links
 from engine.store.logs import Logs
 from engine.store.machines import Machines
 from engine.store.model_files import ModelFiles
@@ -25,6 +27,7 @@ from engine.store.run_notes import RunNotes
 from engine.store.run_parts import RunParts
 from engine.store.runs import Runs
 from engine.store.servers import Servers
+from engine.store.sessions import Sessions
 from engine.store.sweeps import Sweeps
 from engine.store.tokens import Tokens
 from engine.store.trials import Trials
@@ -56,6 +59,7 @@ INDEXES = {
     "notices": ([("sweep_id", ASCENDING)], [("open", ASCENDING), ("due", ASCENDING)]),
     "tokens": ([("account", ASCENDING), ("created", DESCENDING)],),
     "creations": ([("created", ASCENDING)],),
+    "sessions": ([("account", ASCENDING), ("seen", DESCENDING)],),
     "metrics": ([("run_id", ASCENDING), ("name", ASCENDING)],),
 }
 UNIQUE = {"events": [("sweep_id", ASCENDING), ("seq", ASCENDING)], "tokens": [("digest", ASCENDING)]}
@@ -84,6 +88,9 @@ class Store:
         self.notices = Notices(database)
         self.views = Views(database)
         self.tokens = Tokens(database)
+        self.sessions = Sessions(database)
+        self.links = Links(database)
+        self.audit = Audit(database)
         self.creations = Creations(database)
 
     def ping(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +15,9 @@ Document = dict[str, Any]
 
 
 class Users:
-    """A document: {_id: name in lower case, name, password_hash, role, epoch, created}. A session carries the
-    epoch it began under; raising it ends all sessions of the account."""
+    """A document: {_id: name in lower case, name, password_hash, role, epoch, created, active, outside}. A session
+    carries the epoch it began under; raising it ends all sessions of the account. `active` is missing where nobody was
+    ever deactivated; `outside`, whether somebody else checks who it is, where nobody does. There is no hash then."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._collection = database["users"]
@@ -29,7 +31,18 @@ class Users:
         with answered():
             return self._collection.find_one({"_id": name.casefold()})
 
-    def create(self, name: str, password_hash: str, role: str, now: datetime) -> bool:
+    def all(self) -> list[Document]:
+        """All accounts, by name, without what their passwords are checked by."""
+        with answered():
+            return list(self._collection.find({}, {"password_hash": 0}).sort("_id"))
+
+    def some(self, names: Sequence[str]) -> list[Document]:
+        """Those of these accounts that there are, without what their passwords are checked by."""
+        with answered():
+            wanted = [name.casefold() for name in names]
+            return list(self._collection.find({"_id": {"$in": wanted}}, {"password_hash": 0}))
+
+    def create(self, name: str, password_hash: str, role: str, now: datetime, outside: bool = False) -> bool:
         """Add an account; False when the name is taken."""
         try:
             with answered():
@@ -41,6 +54,7 @@ class Users:
                         "role": role,
                         "epoch": 0,
                         "created": now,
+                        "outside": outside,
                     }
                 )
         except DuplicateKeyError:
@@ -49,10 +63,19 @@ class Users:
 
     def set_password(self, name: str, password_hash: str) -> None:
         """Replace a password and end the account's sessions."""
+        self.change(name, password_hash=password_hash)
+
+    def change(self, name: str, **fields: Any) -> bool:
+        """Set fields of an account and end its sessions; False where there is no such account."""
         with answered():
-            self._collection.update_one(
-                {"_id": name.casefold()}, {"$set": {"password_hash": password_hash}, "$inc": {"epoch": 1}}
-            )
+            done = self._collection.update_one({"_id": name.casefold()}, {"$set": fields, "$inc": {"epoch": 1}})
+        return done.matched_count == 1
+
+    def administrators(self) -> list[str]:
+        """The ids of all active administrators."""
+        with answered():
+            found = self._collection.find({"role": "admin", "active": {"$ne": False}}, {"_id": 1})
+            return [account["_id"] for account in found]
 
     def set_setup_token(self, token_hash: str, now: datetime) -> None:
         """The one link that makes the administrator; an older one ends."""

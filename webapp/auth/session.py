@@ -2,34 +2,59 @@
 
 from __future__ import annotations
 
-from flask import g, redirect, request, url_for
+from datetime import UTC, datetime
+
+from flask import g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import UserMixin, current_user
+from flask_login import UserMixin, current_user, login_user
 
 from webapp.auth import bearer
 from webapp.errors import Forbidden, Unauthenticated, for_api, wants_json
 from webapp.extensions import login_manager, store
-from webapp.services import accounts, rights
+from webapp.services import accounts, rights, sessions
 
 FILES = frozenset({"static", "bootstrap.static", "health.healthz"})
 """What is the same for everybody, so that the database is not asked who asks."""
+SECRET = "_user_id"  # noqa: S105 - where Flask-Login keeps it in the cookie
 
 
 class Viewer(UserMixin):
-    """An account, as Flask-Login wants it."""
+    """An account and the secret of its session, as Flask-Login wants them."""
 
-    def __init__(self, account: accounts.Account) -> None:
+    def __init__(self, account: accounts.Account, secret: str) -> None:
         self.account = account
+        self.secret = secret
 
     def get_id(self) -> str:
-        return self.account.session_id
+        return self.secret
 
 
 @login_manager.user_loader
-def load(session_id: str) -> Viewer | None:
-    """Asked at every request: a session ends when its account's epoch rises."""
-    account = accounts.of_session(store(), session_id)
-    return Viewer(account) if account else None
+def load(secret: str) -> Viewer | None:
+    """Asked at every request: a session may have ended since the last one."""
+    account = sessions.account_of(store(), secret, request.remote_addr or "", datetime.now(UTC))
+    return Viewer(account, secret) if account else None
+
+
+def begin(account: accounts.Account) -> None:
+    """Log this browser in, with a session of its own whatever it had before."""
+    leave()
+    browser = request.user_agent.string
+    secret = sessions.begin(store(), account, request.remote_addr or "", browser, datetime.now(UTC))
+    login_user(Viewer(account, secret))
+    g.viewer = account
+
+
+def leave() -> None:
+    """End the session of this browser, if it has one."""
+    if current_user.is_authenticated:
+        store().sessions.end(current_user.account.id, sessions.digest(current_user.secret))
+    session.clear()
+
+
+def own_secret() -> str:
+    """The secret of the session that asks."""
+    return str(session.get(SECRET, ""))
 
 
 def gate() -> ResponseReturnValue | None:

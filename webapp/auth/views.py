@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from flask import Blueprint, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import login_user, logout_user
+from flask_login import logout_user
 
-from webapp.auth.session import Viewer, gate
-from webapp.auth.throttle import Throttle
+from webapp.auth import trail
+from webapp.auth.session import begin, gate, leave
+from webapp.auth.throttle import throttle
 from webapp.errors import AccountError
 from webapp.extensions import store
 from webapp.services import accounts
 
 blueprint = Blueprint("auth", __name__)
-throttle = Throttle()
 
 
 @blueprint.get("/login")
@@ -30,20 +30,24 @@ def enter() -> ResponseReturnValue:
     """Let in whoever knows the password."""
     name, source = request.form.get("name", ""), request.remote_addr or ""
     if not throttle.tries(name, source):  # counted before the check, which lets other requests in between
-        return _login_again(name, "Too many tries. Wait a minute, then try again.", 429)
-    account = accounts.check(store(), name, request.form.get("password", ""))
+        return _login_again(name, throttle.words(name, source), 429)
+    try:
+        account = accounts.check(store(), name, request.form.get("password", ""))
+    except AccountError as error:
+        return _login_again(name, f"{str(error)[:1].upper()}{str(error)[1:]}.", 401)
     if account is None:
         return _login_again(name, "The name or the password is wrong.", 401)
     throttle.succeeded(name, source)
-    _begin(account)
+    begin(account)
     return redirect(safe_next(), 303)
 
 
 @blueprint.post("/logout")
 def logout() -> ResponseReturnValue:
     """End this session."""
+    g.left = g.viewer
+    leave()
     logout_user()
-    session.clear()
     return redirect(url_for("auth.login"), 303)
 
 
@@ -64,7 +68,7 @@ def make_administrator() -> ResponseReturnValue:
     except AccountError as error:
         page = _setup_page(token, accounts.setup_open(store(), token), name, str(error))
         return render_template("auth/setup.html", page=page), 400
-    _begin(account)
+    begin(account)
     return redirect(url_for("sweeps.home"), 303)
 
 
@@ -80,12 +84,6 @@ def safe_next() -> str:
     return wanted if wanted.isprintable() and "\\" not in wanted else url_for("sweeps.home")
 
 
-def _begin(account: accounts.Account) -> None:
-    session.clear()
-    login_user(Viewer(account))
-    g.viewer = account
-
-
 def _login_again(name: str, problem: str, status: int) -> ResponseReturnValue:
     return render_template("auth/login.html", page={"name": name, "next": safe_next(), "problem": problem}), status
 
@@ -95,3 +93,4 @@ def _setup_page(token: str, is_open: bool, name: str = "", problem: str = "") ->
 
 
 blueprint.before_app_request(gate)
+blueprint.after_app_request(trail.record)

@@ -10,25 +10,29 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, request, session
 from flask_socketio import ConnectionRefusedError, SocketIO, join_room
 
 from engine.errors import NotFound, StoreError
-from webapp.extensions import store
+from webapp.extensions import STORE, store
+from webapp.realtime.door import Door
 from webapp.realtime.relay import HOME, NOTICES, ROOMS, Relay
 from webapp.realtime.runs import RunWatcher
-from webapp.services import accounts, rights
+from webapp.services import accounts, rights, sessions
 
 RELAY = "nhop.relay"
+DOOR = "nhop.door"
 
 
 def attach(app: Flask, socketio: SocketIO, relay: Relay, watcher: RunWatcher, start: bool) -> None:
     """Install the handlers, and start the relay and the followers of the runs."""
     app.extensions[RELAY] = relay
-    socketio.on_event("connect", _connect)
-    socketio.on_event("disconnect", lambda *_: _leave(relay, watcher))
+    door = app.extensions[DOOR] = Door(app.extensions[STORE], _Sockets(socketio))
+    socketio.on_event("connect", lambda *_: _connect(door))
+    socketio.on_event("disconnect", lambda *_: _leave(door, relay, watcher))
     for event, join in (
         ("join", lambda message=None: _join(relay, message)),
         ("join_home", lambda *_: relay.join_home(_sid(), lambda: join_room(HOME))),
@@ -39,18 +43,33 @@ def attach(app: Flask, socketio: SocketIO, relay: Relay, watcher: RunWatcher, st
     if start:
         socketio.start_background_task(relay.run)
         socketio.start_background_task(watcher.run)
+        socketio.start_background_task(door.run)
 
 
-def _connect(*_: Any) -> None:
+class _Sockets:
+    """Flask-SocketIO, as the door wants it."""
+
+    def __init__(self, socketio: SocketIO) -> None:
+        self.sleep = socketio.sleep
+        self._server = socketio.server
+
+    def close(self, sid: str) -> None:
+        """Send a browser away; it asks again, and is told to log in."""
+        self._server.disconnect(sid, namespace="/")
+
+
+def _connect(door: Door) -> None:
     """Only those who may; the word of a refusal reaches the browser."""
     try:
         if not rights.may(_account(), "connect"):
             raise ConnectionRefusedError("login")
     except StoreError:
         raise ConnectionRefusedError("database") from None
+    door.enter(_sid(), _secret())
 
 
-def _leave(relay: Relay, watcher: RunWatcher) -> None:
+def _leave(door: Door, relay: Relay, watcher: RunWatcher) -> None:
+    door.leave(_sid())
     relay.leave(_sid())
     watcher.leave(_sid())
 
@@ -80,8 +99,11 @@ def _answered(event: str, join: Callable[..., dict[str, Any]], *message: Any) ->
 
 def _account() -> accounts.Account | None:
     """The account of the session that opened this socket, asked anew: it may have ended since."""
-    session_id = session.get("_user_id")
-    return accounts.of_session(store(), session_id) if isinstance(session_id, str) else None
+    return sessions.account_of(store(), _secret(), request.remote_addr or "", datetime.now(UTC))
+
+
+def _secret() -> str:
+    return str(session.get("_user_id", ""))
 
 
 def _sid() -> str:

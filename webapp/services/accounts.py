@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,11 +14,12 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from engine.store import Store
-from webapp.errors import AccountError, Forbidden
+from webapp.errors import AccountError
 
 ROLES = ("viewer", "editor", "admin")
 LEAST_PASSWORD = 8
 LONGEST_PASSWORD = 1024
+NAME = re.compile(r"[\w.@+-]{1,50}")
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)  # OWASP's figures for argon2id
 _NOBODY = _hasher.hash(secrets.token_hex(16))
@@ -39,11 +40,6 @@ class Account:
         return cls(document["_id"], document["name"], document["role"], int(document["epoch"]))
 
     @property
-    def session_id(self) -> str:
-        """What a session keeps: it ends when the account's epoch rises."""
-        return f"{self.id}:{self.epoch}"
-
-    @property
     def may_edit(self) -> bool:
         return self.role in ("editor", "admin")
 
@@ -59,48 +55,72 @@ def create(store: Store, name: str, password: str, role: str, now: datetime) -> 
         AccountError: the name or the password will not do, or the name is taken.
     """
     name = name.strip()
-    if not re.fullmatch(r"[\w.@+-]{1,50}", name):
-        raise AccountError("the name must be 1 to 50 letters, digits or . @ + - _")
-    if not LEAST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        raise AccountError(f"the password must have at least {LEAST_PASSWORD} characters")
-    if not store.users.create(name, _hasher.hash(password), role, now):
+    check_name(store, name)
+    return create_hashed(store, name, hashed(password, name), role, now)
+
+
+def create_hashed(
+    store: Store, name: str, password_hash: str, role: str, now: datetime, outside: bool = False
+) -> Account:
+    """Add an account whose name has been checked. Raises AccountError: the name is taken."""
+    if not store.users.create(name, password_hash, role, now, outside):
         raise AccountError(f"the name {name} is taken")
     return Account(name.casefold(), name, role, 0)
 
 
+def check_name(store: Store, name: str) -> None:
+    """
+    Raises:
+        AccountError: no account can be called this, or one is already.
+    """
+    if not NAME.fullmatch(name):
+        raise AccountError("the name must be 1 to 50 letters, digits or . @ + - _")
+    if store.users.get(name) is not None:
+        raise AccountError(f"the name {name} is taken")
+
+
+def hashed(password: str, name: str) -> str:
+    """What is kept of a password.
+
+    Raises:
+        AccountError: it is too short or too long, or the name of the account.
+    """
+    if not LEAST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise AccountError(f"the password must have {LEAST_PASSWORD} to {LONGEST_PASSWORD} characters")
+    if password.casefold() == name.strip().casefold():
+        raise AccountError("the password must not be the name")
+    return _hasher.hash(password)
+
+
 def check(store: Store, name: str, password: str) -> Account | None:
-    """The account that *name* and *password* open; None when they do not."""
+    """The account that *name* and *password* open; None when they do not.
+
+    Raises:
+        AccountError: they do, but the account is deactivated.
+    """
     found = store.users.get(name.strip()[:100]) if name.strip() else None
     try:
         _hasher.verify(found["password_hash"] if found else _NOBODY, password[:LONGEST_PASSWORD])
     except (Argon2Error, InvalidHashError):
         return None
+    if found and not found.get("active", True):
+        raise AccountError("this account is deactivated; ask an administrator")
     return Account.of(found) if found else None
 
 
-def of_session(store: Store, session_id: str) -> Account | None:
-    """The account of a session; None when it has ended."""
-    name, _, epoch = session_id.rpartition(":")
-    found = store.users.get(name) if name else None
-    return Account.of(found) if found and str(found["epoch"]) == epoch else None
+def find(store: Store, account_id: str) -> Account | None:
+    """An account that is let in; None where there is none of this id, or it is deactivated."""
+    return some(store, [account_id]).get(account_id)
 
 
-def must_edit(account: Account) -> None:
-    """
-    Raises:
-        Forbidden: the account may only look.
-    """
-    if not account.may_edit:
-        raise Forbidden("this account may look, not change; ask an administrator for the role editor")
+def some(store: Store, account_ids: Sequence[str]) -> dict[str, Account]:
+    """Those of these accounts that are let in, by id."""
+    return {found["_id"]: Account.of(found) for found in store.users.some(account_ids) if found.get("active", True)}
 
 
-def must_administer(account: Account) -> None:
-    """
-    Raises:
-        Forbidden: the account is no administrator's.
-    """
-    if account.role != "admin":
-        raise Forbidden("only an administrator may do this")
+def is_outside(store: Store, account: Account) -> bool:
+    """Whether somebody else checks who this is, so that there is no password here."""
+    return bool((store.users.get(account.id) or {}).get("outside"))
 
 
 def new_setup_token(store: Store, now: datetime) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.errors import ConfigError, NotFound, Problem
 from engine.store import Store
+from webapp.services import accounts
 from webapp.services.accounts import Account
 
 PREFIX = "nhop_"
@@ -127,11 +128,10 @@ def account_of(store: Store, token: str, now: datetime) -> Account | None:
     found = store.tokens.find(_digest(token)) if TOKEN.fullmatch(token) else None
     if found is None or _expired(found, now):
         return None
-    owner = store.users.get(found["account"])
-    if owner is None:
+    account = accounts.find(store, found["account"])
+    if account is None:
         return None
     store.tokens.used(found["_id"], now, NOTED)
-    account = Account.of(owner)
     return account if found["scope"] == "write" else replace(account, role="viewer")
 
 

@@ -50,6 +50,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "machine": "gpu1, gpu1.local",
         "sweep_slots": "9",
         "upload_mb": "5",
+        "audit_days": "30",
         "public_url": "https://nhop.example",
         "webhook_hosts": "hooks.local",
         "smtp_host": "mail",

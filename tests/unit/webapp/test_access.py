@@ -130,5 +130,27 @@ def test_passwords_are_not_guessed_by_many_at_once() -> None:
     assert throttle.tries("ada", "here")
 
 
+def test_one_name_is_not_guessed_from_many_addresses_nor_its_owner_locked_out() -> None:
+    throttle = Throttle(clock=lambda: 0.0)
+    assert throttle.tries("ada", "home")
+    throttle.succeeded("ada", "home")
+    assert [throttle.tries("Ada", f"address {number}") for number in range(31)] == [True] * 30 + [False]
+    assert throttle.words("ada", "address 40") == "Too many tries. Wait 15 minutes, then try again."
+    assert throttle.tries("ada", "home"), "she has logged in from there"
+
+
+def test_one_address_does_not_guess_the_passwords_of_many_names() -> None:
+    throttle = Throttle(clock=lambda: 0.0)
+    assert [throttle.tries(f"name {number}", "here") for number in range(101)] == [True] * 100 + [False]
+
+
+def test_a_lock_out_ends_by_itself() -> None:
+    now = [0.0]
+    throttle = Throttle(clock=lambda: now[0])
+    assert [throttle.tries("ada", "here") for _ in range(9)][-1] is False
+    now[0] = 61.0
+    assert throttle.tries("ada", "here")
+
+
 def test_an_address_that_cannot_be_read_leads_home(visitor: FlaskClient) -> None:
     assert visitor.get("/login?next=//[").status_code == 200
