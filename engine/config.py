@@ -596,6 +596,16 @@ class SweepConfig(BaseModel):
         ge=1,
         le=86_400,
     )
+    checkpoint_seconds: int = _key(
+        30,
+        "cluster",
+        "Checkpoints",
+        "So often a trial in training is kept on the disk: when its process or the optimizer dies, the next attempt "
+        "goes on from there. 0: never.",
+        "seconds",
+        ge=0,
+        le=86_400,
+    )
     num_gpus: int = _key(
         0, "cluster", "GPUs", "Worker i uses GPU i modulo this number; 0 keeps all on the CPU.", "GPUs", ge=0, le=64
     )

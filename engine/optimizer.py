@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import pruners, samplers
-from engine.cluster.cluster import Broken, Cancelled, Cluster, Happening, Pruned, Reached
+from engine.cluster.cluster import Broken, Cancelled, Cluster, Happening, Pruned, Reached, Resumed
 from engine.config import SweepConfig, parse
 from engine.confirmation import confirmation, in_words
 from engine.domain import Edit, SweepState, Trial, TrialState, Wishes
@@ -31,6 +31,7 @@ from engine.samplers.base import key_of
 from engine.space import LAYERS, RESERVED, Params, SearchSpace, hidden_units, space_of
 from engine.stages import best_of, ranked, space_after
 from engine.store.sweeps import edits_of
+from engine.training import checkpoint
 from engine.training.job import Job
 
 POLL_SECONDS = 0.1
@@ -84,6 +85,7 @@ class Optimizer:
         ended_stages: the stages that an earlier process has finished.
         on_result: called with each trial that has ended, the best loss before it, and how many have completed.
         models: the folder that keeps the parameters of every completed trial.
+        checkpoints: the folder for the checkpoints of trials in training.
         dimensions: inputs and outputs of the networks; what the configuration says where it is not given.
         on_stage: called with the number of each stage that has ended, from 0, and its best trial.
     """
@@ -101,6 +103,7 @@ class Optimizer:
         models: Path | None = None,
         dimensions: tuple[int, int] | None = None,
         on_stage: Callable[[int, Trial], None] = lambda index, best: None,
+        checkpoints: Path | None = None,
     ) -> None:
         if config.seed is None:
             raise ValueError("a sweep needs a seed before it runs")
@@ -113,6 +116,7 @@ class Optimizer:
         self._clock = clock
         self._on_result = on_result
         self._models = models
+        self._checkpoints = checkpoints
         self._on_stage = on_stage
         self._dimensions = dimensions or (config.nn_dimensions[0], config.nn_dimensions[1])
         self._trials: dict[int, Trial] = {}
@@ -492,8 +496,7 @@ class Optimizer:
 
     def _start(self, trial: Trial, worker: str, running: dict[int, Trial]) -> None:
         trial.move(TrialState.RUNNING)
-        trial.worker, trial.started, trial.step, trial.curve, trial.figures = worker, self._clock(), 0, [], {}
-        trial.rungs = []
+        trial.worker, trial.started, trial.step, trial.figures = worker, self._clock(), 0, {}
         running[trial.number] = trial
         self._ticked = self._ticked or time.monotonic()
         self._recorder.begun(trial)
@@ -515,20 +518,29 @@ class Optimizer:
             length=config.rnn_max_seq_length,
             test=trial.confirms is not None,
             keep=str(self._models / f"{trial.number}.npy") if self._models else "",
+            checkpoint=str(self._checkpoint(trial)) if self._checkpoints and config.checkpoint_seconds else "",
+            checkpoint_seconds=config.checkpoint_seconds,
             objective=config.objective,
             limits=self._pruner.limits(trial.number, trial.steps) if trial.confirms is None else (),
         )
         self._cluster.train(worker, job)
         reached("trial-given")
 
+    def _checkpoint(self, trial: Trial) -> Path:
+        return (self._checkpoints or Path()) / f"{trial.number}.npz"
+
     def _take(self, trial: Trial, happening: Happening, running: Mapping[int, Trial]) -> float | None:
         """Bring *trial* to where it now stands; returns how much a new best improves on the best before."""
         if isinstance(happening, Broken):
             if happening.lost:
-                self._lose(trial, happening.error)
+                self._lose(trial, happening.error, happening.counted)
             else:
                 self._end(trial, TrialState.FAILED, happening.error)
                 log.warning("trial %d failed: %s", trial.number, happening.error.strip().splitlines()[-1])
+            return None
+        if isinstance(happening, Resumed):
+            trial.step = happening.step
+            log.info("trial %d goes on from its checkpoint, step %d", trial.number, trial.step)
             return None
         if isinstance(happening, Cancelled):
             trial.step = happening.step
@@ -551,7 +563,7 @@ class Optimizer:
 
     def _report(self, trial: Trial, rung: tuple[int, float], running: Iterable[Trial]) -> None:
         """Tell the pruner what a trial had at a rung, and the longer of the others by what they are measured now."""
-        trial.rungs.append([*rung])
+        trial.rungs = [[*other] for other in trial.rungs if other[0] < rung[0]] + [[*rung]]
         if trial.confirms is not None:
             return
         self._pruner.report(trial.number, trial.steps, *rung)
@@ -566,6 +578,8 @@ class Optimizer:
         trial.train_loss = reached.train
         if reached.val is not None:
             trial.val_loss, trial.figures = reached.val, dict(reached.figures)
+        if trial.curve and (trial.curve[-1][0] or 0) >= reached.step:  # an earlier attempt had come further
+            trial.curve = [point for point in trial.curve if (point[0] or 0) < reached.step]
         trial.curve.append([reached.step, reached.train, reached.val])
         if len(trial.curve) > CURVE_POINTS:
             trial.curve = trial.curve[:-1][::2] + trial.curve[-1:]
@@ -585,24 +599,26 @@ class Optimizer:
         if trial.started:
             trial.seconds = round((trial.finished - trial.started).total_seconds(), 3)
         self._recorder.ended(trial)
+        if self._checkpoints:
+            checkpoint.remove(self._checkpoint(trial))
         trial.curve, trial.figures = NO_CURVE, NO_FIGURES  # recorded; thousands of them need not stay in memory
         if trial.confirms is not None:
             return
         best = self._best.loss if self._best and self._best.loss is not None else math.inf
         self._on_result(trial, best, self._ended[TrialState.COMPLETED])
 
-    def _lose(self, trial: Trial, why: str) -> None:
-        """The trial's process died: queue it again, or give it up after the last attempt."""
+    def _lose(self, trial: Trial, why: str, counted: bool = True) -> None:
+        """The trial's process died: queue it again, or give it up after the last attempt, if this one is *counted*."""
         trial.move(TrialState.LOST)
         trial.attempts.append({"attempt": trial.attempt, "worker": trial.worker, "step": trial.step, "error": why})
         self._cancelled.discard(trial.number)
-        if trial.attempt >= self._config.max_attempts:
+        if counted and trial.attempt >= self._config.max_attempts:
             self._end(trial, TrialState.FAILED, f"{why}; given up after {trial.attempt} attempts")
             log.error("trial %d: %s", trial.number, trial.error)
             return
-        log.warning("trial %d: %s; attempt %d of %d", trial.number, why, trial.attempt + 1, self._config.max_attempts)
         trial.move(TrialState.QUEUED)
-        trial.attempt += 1
+        trial.attempt += counted
+        log.warning("trial %d: %s; attempt %d of %d", trial.number, why, trial.attempt, self._config.max_attempts)
         self._recorder.ended(trial)
 
     def _compare(self, trial: Trial) -> float | None:

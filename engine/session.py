@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import shutil
 import sys
 import time
 from collections import Counter
@@ -44,6 +45,8 @@ from engine.store.trials import from_document
 FINISH_SECONDS = 900.0
 """How long a finished sweep waits for a silent database before it leaves its end to the next process."""
 
+CHECKPOINTS = "checkpoints"
+"""The folder of the checkpoints of trials in training, in the work folder."""
 ROOM_SECONDS = 0.5
 """Between two looks whether a sweep that waits for room may begin."""
 
@@ -126,6 +129,7 @@ def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any]) -> SweepS
                 error = f"an error of the program: {type(problem).__name__}: {problem}"
                 log.exception("the sweep failed")
             recorder.finish(state, FINISH_SECONDS, error=error)
+            shutil.rmtree(work_dir / CHECKPOINTS, ignore_errors=True)
             journal.close()
     return state
 
@@ -277,7 +281,7 @@ def _optimize(
         reporter = Reporter(store, recorder, data, models, len(config.stages))
         optimizer = Optimizer(
             sweep_id, config, cluster, recorder, clock, known, ended, on_result, models, dimensions,
-            reporter.stage_ended if report else lambda index, best: None,
+            reporter.stage_ended if report else lambda index, best: None, work_dir / CHECKPOINTS,
         )  # fmt: skip
         best = optimizer.run()
         if report:

@@ -30,6 +30,7 @@ from engine.cluster.process import environment_without_secrets
 from engine.cluster.spec import CHIEF, ENVIRONMENT, PROXY, PS, WORKER, ClusterPlan, Member
 from engine.errors import ClusterError
 from engine.events import ProcessState
+from engine.identity import identity
 from engine.settings import ROOT
 from engine.training.job import Job
 
@@ -41,6 +42,8 @@ MEASURE_SECONDS = 2.0
 """Between two tellings of what the processes use."""
 SHUNNED_SECONDS, MOST_SHUNNED_SECONDS = 5.0, 300.0
 """How long a server that does not answer is left alone: half of the first time's, and the longest."""
+AFTER_SECONDS = 30.0
+"""After the death of a parameter server, losses of the chief may all be due to it."""
 MOST_FAILURES = 5
 """Starts of one process that may fail in a row before the sweep gives up."""
 
@@ -80,13 +83,15 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A trial ended without a result: by an error of its own, or (*lost*) with the process that trained it."""
+    """A trial ended without a result: by an error of its own, or (*lost*) with the process that trained it, which costs
+    it an attempt where that is *counted*."""
 
     number: int
     attempt: int
     worker: str
     error: str
     lost: bool
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,17 @@ class Pruned(Cancelled):
     limit: float
 
 
-Happening = Reached | Broken | Cancelled
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A trial goes on from its checkpoint, at *step*."""
+
+    number: int
+    attempt: int
+    worker: str
+    step: int
+
+
+Happening = Reached | Broken | Cancelled | Resumed
 
 
 @dataclass(slots=True)
@@ -118,6 +133,10 @@ class _Process:
     member: Member
     channel: Channel | None = None
     pid: int | None = None
+    born: str | None = None
+    """The identity that goes with its number."""
+    idle: bool = False
+    """It is of no use any more, though it has not even begun."""
     state: ProcessState = ProcessState.STARTING
     detail: str = ""
     job: Job | None = None
@@ -171,6 +190,7 @@ class Cluster:
         self._dismissed: set[int] = set()
         self._looked = self._measured = 0.0
         self._zygote_stopped: float | None = None
+        self._server_lost = self._chief_lost = float("-inf")
         self._data = data
         self._modules = modules
         self._log_dir = log_dir
@@ -311,8 +331,11 @@ class Cluster:
                         self._fork(_Process(member))
             elif "started" in message:
                 if process := self._processes.get(message["started"]):
-                    process.pid = message["pid"]
-                    self._change(process, ProcessState.STARTING, "")
+                    process.pid, process.born = message["pid"], identity(message["pid"])
+                    starting = process.state is ProcessState.STARTING  # it may be heard of before
+                    self._change(process, process.state, "" if starting else process.detail)
+                    if process.idle:
+                        self._dismiss(process)
             elif "exited" in message:
                 happened += self._exited(message)
         return happened
@@ -367,7 +390,7 @@ class Cluster:
         """Have the zygote fork *process*, with a fresh channel; the chief of *workers*."""
         assert self._control is not None  # noqa: S101
         ours, theirs = socket.socketpair()
-        process.channel, process.pid, process.job = Channel(ours), None, None
+        process.channel, process.pid, process.job, process.idle = Channel(ours), None, None, False
         process.state, process.heard, process.stopped = ProcessState.STARTING, time.monotonic(), None
         self._processes[process.member.name] = process
         jobs = self._plan.jobs
@@ -412,7 +435,10 @@ class Cluster:
         (kind, body), *_ = message.items()
         if (body["number"], body["attempt"]) != (job.number, job.attempt):
             return []
-        if kind != "progress":
+        if kind == "waiting":
+            self._change(process, process.state, body["why"])
+            return []
+        if kind not in ("progress", "resumed"):
             process.job = None
             self._change(process, ProcessState.READY, self._kept_by(process))
         return [happening(job, process.member.name, message)]
@@ -444,8 +470,11 @@ class Cluster:
         self._change(process, ProcessState.LOST, f"the connection to it {why}" if remote else why)
         happened: list[Happening] = []
         if job is not None:
-            happened.append(Broken(job.number, job.attempt, name, f"{name} {why}", lost))
+            counted = not lost or self._is_counted(process)
+            happened.append(Broken(job.number, job.attempt, name, f"{name} {why}", lost, counted))
         process.job, process.pid = None, None
+        if process.member.role == PS:
+            self._server_lost = time.monotonic()
         if remote:
             if process.failures > 1:
                 self._shun(process)
@@ -457,10 +486,30 @@ class Cluster:
                 self._kill_chief()
         return happened
 
+    def _is_counted(self, process: _Process) -> bool:
+        """Whether a trial's loss costs it an attempt: not the second that the death of one parameter server brings."""
+        now = time.monotonic()
+        recent = now - AFTER_SECONDS
+        if process.member.name == CHIEF and self._server_lost > recent and self._chief_lost > recent:
+            return False
+        if process.member.name == CHIEF:
+            self._chief_lost = now
+        return True
+
     def _kill_chief(self) -> None:
         """Its variables are gone with a parameter server."""
-        if (chief := self._processes.get(CHIEF)) and chief.pid is not None:
+        if (chief := self._processes.get(CHIEF)) is None:
+            return
+        if chief.pid is not None:
             self._kill(chief)
+        chief.idle = chief.pid is None and chief.channel is not None
+
+    def _dismiss(self, process: _Process) -> None:
+        """End a process that trains nothing; that counts as no failure."""
+        assert process.pid is not None  # noqa: S101
+        self._dismissed.add(process.pid)
+        process.state = ProcessState.STARTING
+        self._kill(process)
 
     def _forget_channel(self, process: _Process) -> None:
         if process.channel is not None:
@@ -490,9 +539,7 @@ class Cluster:
         if chief is None or chief.pid is None or not _free(chief) or chief.pid in self._dismissed:
             return
         if (able := self._able()) and able != self._chief_workers:
-            self._dismissed.add(chief.pid)
-            chief.state = ProcessState.STARTING
-            self._kill(chief)
+            self._dismiss(chief)
 
     def _look_elsewhere(self) -> None:
         """Bring the servers of other machines to where they stand."""
@@ -614,7 +661,7 @@ class Cluster:
     @staticmethod
     def _kill(process: _Process) -> None:
         """End a process that must be replaced; the zygote then reports it."""
-        if process.pid is not None:
+        if process.pid is not None and identity(process.pid) == process.born:
             try:
                 os.kill(process.pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -642,6 +689,8 @@ def happening(job: Job, worker: str, message: Message) -> Happening:
     about = (job.number, job.attempt, worker)
     if kind == "cancelled":
         return Cancelled(*about, body["step"])
+    if kind == "resumed":
+        return Resumed(*about, body["step"])
     if kind == "pruned":
         return Pruned(**body, worker=worker)
     if kind in ("progress", "done"):

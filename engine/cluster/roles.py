@@ -6,8 +6,10 @@ import logging
 import math
 import os
 import sys
+import time
 import traceback
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +21,21 @@ from engine.cluster.channel import Channel, Message
 from engine.cluster.ports import free_ports
 from engine.cluster.spec import CHIEF, PROXY, PS, WORKER
 from engine.data import load
+from engine.errors import NO_ROOM
 from engine.points import reached
+from engine.training import checkpoint as checkpoints
 from engine.training.distributed import TRAINERS
 from engine.training.job import Job
 from engine.training.local import LocalTrainer
 from engine.training.trainer import Trainer
 
+ROOM_SECONDS = 1.0
+"""Between two attempts to write to a full disk."""
 SERVER_INTER_OP = 2
 """With 1, a worker that reads a variable of a parameter server hangs."""
 
 
-OTHERS_LOST = (
+OTHERS_LOST: tuple[type[Exception], ...] = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -73,7 +79,7 @@ def worker(message: Message, channel: Channel) -> None:
     _use_threads(int(os.environ["NHOP_THREADS"]), inter_op=1)
     trainer = LocalTrainer(load(Path(message["data"])))
     channel.send({"ready": True})
-    train_all(trainer, channel)
+    train_all(trainer, channel, ())
     del server
 
 
@@ -134,26 +140,37 @@ class Orders:
         return self._unread.popleft()
 
 
-def train_all(trainer: Trainer, channel: Channel) -> None:
-    """Train what the optimizer orders, one trial at a time."""
+def train_all(trainer: Trainer, channel: Channel, elsewhere: tuple[type[Exception], ...] = OTHERS_LOST) -> None:
+    """Train what the optimizer orders, one trial at a time.
+
+    Args:
+        elsewhere: errors that are not the trial's own; they end this process.
+    """
     orders = Orders(channel)
     while True:
         order = orders.next()
         if "train" in order:
-            _train(trainer, Job.from_message(order["train"]), channel, orders)
+            _train(trainer, Job.from_message(order["train"]), channel, orders, elsewhere)
 
 
-def _train(trainer: Trainer, job: Job, channel: Channel, orders: Orders) -> None:
+def _train(
+    trainer: Trainer, job: Job, channel: Channel, orders: Orders, elsewhere: tuple[type[Exception], ...]
+) -> None:
     about = {"number": job.number, "attempt": job.attempt}
     limits = dict(job.limits)
     reached("trial-begins", **about, keep=job.keep)
     try:
-        for progress in trainer.train(job):
+        checkpoint = checkpoints.read(job) if job.checkpoint else None
+        if checkpoint is not None:
+            channel.send({"resumed": {**about, "step": checkpoint.step}})
+        for progress in trainer.train(job, checkpoint):
             if not all(math.isfinite(loss) for loss in (progress.train, progress.val or 0.0)):
                 channel.send({"failed": {**about, "step": progress.step, "error": _diverged(progress.step)}})
                 return
             if progress.done and job.keep:
-                _keep(trainer.parameters(), Path(job.keep))
+                _keep(
+                    trainer.parameters(), Path(job.keep), lambda why: channel.send({"waiting": {**about, "why": why}})
+                )
                 reached("model-kept")
             news = {**about, "step": progress.step, "train": progress.train, "val": progress.val,
                     "figures": dict(progress.figures), "test": progress.test, "rung": progress.rung}  # fmt: skip
@@ -171,7 +188,7 @@ def _train(trainer: Trainer, job: Job, channel: Channel, orders: Orders) -> None
                     ended = {"step": progress.step, "rung": rung, "loss": loss, "limit": limits[rung]}
                     channel.send({"pruned": {**about, **ended}})
                     return
-    except OTHERS_LOST:
+    except elsewhere:
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(os.EX_TEMPFAIL)
@@ -179,13 +196,22 @@ def _train(trainer: Trainer, job: Job, channel: Channel, orders: Orders) -> None
         channel.send({"failed": {**about, "step": 0, "error": traceback.format_exc(limit=-8)}})
 
 
-def _keep(parameters: NDArray[np.float32], path: Path) -> None:
-    """Write the file whole, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _keep(parameters: NDArray[np.float32], path: Path, tell: Callable[[str], bool]) -> None:
+    """Write the file whole, or not at all; wait while the disk is full, and *tell* why, unless nobody hears it."""
     part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        np.save(file, parameters, allow_pickle=False)
-    part.replace(path)
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                np.save(file, parameters, allow_pickle=False)
+            part.replace(path)
+            return
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            if not tell(f"waits for room on the disk, for {path}"):
+                os._exit(0)
+            time.sleep(ROOM_SECONDS)
 
 
 def _may_go_on(about: Message, orders: Orders, limits: dict[int, float]) -> bool:

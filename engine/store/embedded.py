@@ -22,6 +22,7 @@ from typing import IO
 import psutil
 
 from engine.errors import StoreUnavailable
+from engine.identity import identity
 from engine.settings import Settings
 from engine.store.connection import connect
 
@@ -41,7 +42,8 @@ class Embedded:
 
     pid: int
     port: int
-    born: float
+    born: str | float
+    """The identity of its process; of one that an earlier version has started, when it was created."""
 
     @property
     def uri(self) -> str:
@@ -49,6 +51,8 @@ class Embedded:
 
     def alive(self) -> bool:
         """Whether this very process runs: its id may by now be somebody else's."""
+        if isinstance(self.born, str):
+            return identity(self.pid) == self.born
         try:
             process = psutil.Process(self.pid)
             return bool(abs(process.create_time() - self.born) < 1 and process.status() != psutil.STATUS_ZOMBIE)
@@ -127,7 +131,7 @@ def _start(data_dir: Path) -> tuple[Embedded, bool]:
             cwd=data_dir,
         )
     _started.append(process)
-    embedded = Embedded(process.pid, port, psutil.Process(process.pid).create_time())
+    embedded = Embedded(process.pid, port, identity(process.pid) or "")
     store = connect(embedded.uri, seconds=1)
     deadline = time.monotonic() + START_SECONDS
     while True:

@@ -7,7 +7,6 @@ never been: the next append begins at the same place.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import zlib
@@ -15,13 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from engine.errors import JournalError
+from engine.errors import NO_ROOM, JournalError
 from engine.points import reached
 
 Record = dict[str, Any]
-
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""What the system says when there is no room for a file: of the disk, the user's share of it, or a file's limit."""
 
 
 class Journal:

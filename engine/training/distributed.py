@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from tensorflow import raw_ops as raw
 
 from engine.training import update
+from engine.training.checkpoint import State
 from engine.training.convergence import STILL_STEPS, smoothed
 from engine.training.job import Job
 from engine.training.network import RULE, WHOLE, Data, Graph, Network, Table, constants, random_key
 from engine.training.trainer import Trainer
-from engine.training.update import Rule
 
 UNROLLED = 10
 """Steps in one call from the chief. More make a step cheaper and a new kind of network dearer: measured, 5 and 20 are
@@ -68,14 +68,21 @@ class ClusterTrainer(Trainer):
         self._used = 0
 
     def parameters(self) -> NDArray[np.float32]:
-        return np.concatenate([w.numpy() for w, _, _ in self._shards])[: self._used]
+        return self._values(0)
 
-    def _begin(self, network: Network, job: Job, rule: Rule, fixed: tuple[Any, ...], fold: int) -> _ClusterTrial:
+    def slots(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The optimizer's slots m and v, as the parameters are."""
+        return self._values(1), self._values(2)
+
+    def _values(self, index: int) -> NDArray[np.float32]:
+        return np.concatenate([shard[index].numpy() for shard in self._shards])[: self._used]
+
+    def _begin(self, network: Network, job: Job, state: State, fixed: tuple[Any, ...], fold: int) -> _ClusterTrial:
         if self._rows is None:
             self._rows = network.tables(self._data, "train")
-        flat = network.initial(job.seed)
-        self._set(flat, rule)
-        return _ClusterTrial(self, network, job.tolerance, (*fixed, np.int32(len(flat)), *network.arguments))
+        self._set(state)
+        fixed = (*fixed, np.int32(len(state.flat)), *network.arguments)
+        return _ClusterTrial(self, network, job.tolerance, state, fixed)
 
     def _forget(self, key: Hashable) -> None:
         super()._forget(key)
@@ -105,21 +112,20 @@ class ClusterTrainer(Trainer):
             yield self._traced[network.key, count], (np.int32(step), *fixed)
             step += count
 
-    def _set(self, flat: NDArray[np.float32], rule: Rule) -> None:
-        """Set the variables to the start of a trial, making them anew where they are too small."""
-        self._used = len(flat)
-        size = -(-len(flat) // self._servers)
+    def _set(self, state: State) -> None:
+        """Set the variables to the state of a trial, making them anew where they are too small."""
+        self._used = len(state.flat)
+        size = -(-self._used // self._servers)
         if size > self._shard_size:
             self._shard_size = size * GROWTH
             self._traced.clear()
             with self._strategy.scope():
                 self._shards = [self._make_shard() for _ in range(self._servers)]
-        padded = np.zeros(self._shard_size * self._servers, dtype=np.float32)
-        padded[: len(flat)] = flat
-        for part, (w, m, v) in zip(np.split(padded, self._servers), self._shards, strict=True):
-            w.assign(part)
-            m.assign(np.zeros_like(part))
-            v.assign(np.full_like(part, rule.start_v))
+        for index, values in enumerate((state.flat, state.m, state.v)):
+            padded = np.zeros(self._shard_size * self._servers, dtype=np.float32)
+            padded[: self._used] = values
+            for part, shard in zip(np.split(padded, self._servers), self._shards, strict=True):
+                shard[index].assign(part)
 
     def _make_shard(self) -> Shard:
         """One shard of the parameters and its two slots, all on the parameter server whose turn it is."""
@@ -197,18 +203,24 @@ class ClusterTrainer(Trainer):
 class _ClusterTrial:
     """A trial in training on the cluster."""
 
-    def __init__(self, trainer: ClusterTrainer, network: Network, tolerance: float, fixed: tuple[Any, ...]) -> None:
+    def __init__(
+        self, trainer: ClusterTrainer, network: Network, tolerance: float, state: State, fixed: tuple[Any, ...]
+    ) -> None:
         self._trainer = trainer
         self._network = network
         self._tolerance = tolerance
         self._fixed = fixed
-        self._step, self._smooth, self._still = 0, np.float32(-1), 0
+        self._step, self._smooth, self._still = state.step, np.float32(state.smooth), state.still
 
     def advance(self, stop: int) -> tuple[int, float, bool]:
         losses = self._trainer.steps(self._network, self._step, stop, self._fixed)
         self._smooth, self._still = smoothed(losses, self._smooth, self._still, self._tolerance)
         self._step = stop
         return stop, float(self._smooth), self._still >= STILL_STEPS
+
+    def now(self) -> State:
+        m, v = self._trainer.slots()
+        return State(self._trainer.parameters(), m, v, float(self._smooth), self._still, self._step)
 
 
 def _read(variable: Any) -> Graph:

@@ -15,11 +15,12 @@ class Job:
     """One trial to train: *steps* mini-batch steps of the network that *params* describe.
 
     *model_class*: the user's own class instead of *model*, as `engine.models.custom.load_class` takes it; *length*: the
-    tokens of a text that it reads at once, where it has no axis for them.
-    *keep*: the file that is to hold its parameters (.npy, flat) when it is done; empty: none. *test*: measure it on the
-    test part at the end. *limits*: (rung, the largest loss with which it goes on beyond that step), rising; the loss is
-    its *objective*, "val_loss" or "train_loss" (smoothed). With cross-validation the rungs are the first fold's, and so
-    is the loss there.
+    tokens of a text that it reads at once, where it has no axis for them. *keep*: the file that is to hold its
+    parameters (.npy, flat) when it is done; empty: none. *checkpoint*: the file that takes every *checkpoint_seconds*
+    where it stands (see training.checkpoint), and from which it goes on if there is one; empty: none. *test*: measure
+    it on the test part at the end. *limits*: (rung, the largest loss with which it goes on beyond that step), rising;
+    the loss is its *objective*, "val_loss" or "train_loss" (smoothed). With cross-validation the rungs are the first
+    fold's, and so is the loss there.
     """
 
     number: int
@@ -33,6 +34,8 @@ class Job:
     weight_init: str
     model: str = "Regressor"
     keep: str = ""
+    checkpoint: str = ""
+    checkpoint_seconds: float = 30.0
     test: bool = False
     model_class: str = ""
     length: int = 0

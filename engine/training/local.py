@@ -10,11 +10,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from engine.training import update
+from engine.training.checkpoint import State
 from engine.training.convergence import SMOOTHING, STILL_STEPS
 from engine.training.job import Job
 from engine.training.network import NUMBER, RULE, VECTOR, WHOLE, Data, Graph, Network, random_key, specs_of
 from engine.training.trainer import Trainer
-from engine.training.update import Rule
 
 
 class LocalTrainer(Trainer):
@@ -32,12 +32,10 @@ class LocalTrainer(Trainer):
         assert self._trial is not None  # noqa: S101 - somebody has begun one
         return self._trial.state[0]
 
-    def _begin(self, network: Network, job: Job, rule: Rule, fixed: tuple[Any, ...], fold: int) -> _LocalTrial:
+    def _begin(self, network: Network, job: Job, state: State, fixed: tuple[Any, ...], fold: int) -> _LocalTrial:
         tables = self._tables(network, fold, "train")
         arguments = (*fixed, np.float32(job.tolerance), *network.arguments, *tables)
-        self._trial = _LocalTrial(
-            self._chunk(network, tables), network.initial(job.seed), rule, arguments, self._device
-        )
+        self._trial = _LocalTrial(self._chunk(network, tables), state, arguments, self._device)
         return self._trial
 
     def _forget(self, key: Hashable) -> None:
@@ -61,11 +59,9 @@ class LocalTrainer(Trainer):
 class _LocalTrial:
     """A trial in training: its state, and the function that carries it on."""
 
-    def __init__(
-        self, chunk: Any, flat: NDArray[np.float32], rule: Rule, fixed: tuple[Any, ...], device: str | None
-    ) -> None:
+    def __init__(self, chunk: Any, state: State, fixed: tuple[Any, ...], device: str | None) -> None:
         self.state: tuple[Any, ...] = (
-            flat, np.zeros_like(flat), np.full_like(flat, rule.start_v), np.float32(-1), np.int32(0), np.int32(0)
+            state.flat, state.m, state.v, np.float32(state.smooth), np.int32(state.still), np.int32(state.step)
         )  # fmt: skip
         self._chunk = chunk
         self._fixed = fixed
@@ -76,6 +72,10 @@ class _LocalTrial:
             self.state = self._chunk(*self.state, np.int32(stop), *self._fixed)
         *_, smooth, still, step = self.state
         return int(step), float(smooth), int(still) >= STILL_STEPS
+
+    def now(self) -> State:
+        flat, m, v, smooth, still, step = self.state
+        return State(np.asarray(flat), np.asarray(m), np.asarray(v), float(smooth), int(still), int(step))
 
 
 def _trace(network: Network, tables: list[Graph]) -> Any:

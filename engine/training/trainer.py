@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -11,11 +12,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from engine.points import reached as reached_point
+from engine.training import checkpoint as checkpoints
+from engine.training.checkpoint import Checkpoint, State
 from engine.training.job import Job, Progress
 from engine.training.models import network_of
 from engine.training.network import VECTOR, Data, Graph, Network, constants, specs_of
 from engine.training.pace import Pace
-from engine.training.update import RULES, Rule
+from engine.training.update import RULES
 
 MEASURING = 0.05
 """The part of the time that measuring on the validation part may take, but for the first and last time."""
@@ -29,6 +33,9 @@ class Begun(Protocol):
 
     def advance(self, stop: int) -> tuple[int, float, bool]:
         """Train up to step *stop*; returns (the step reached, the smoothed training loss, whether it converged)."""
+
+    def now(self) -> State:
+        """Where it stands."""
 
 
 class Trainer:
@@ -46,17 +53,22 @@ class Trainer:
         self._costs: dict[Hashable, float] = {}
         self._parts: dict[tuple[int, str], list[Graph]] = {}
         self._passing: list[Hashable] = []
+        self._kept = 0.0
 
-    def train(self, job: Job) -> Iterator[Progress]:
-        """Train *job*, reporting after every chunk of steps and at its rungs; stop by not asking for more.
+    def train(self, job: Job, checkpoint: Checkpoint | None = None) -> Iterator[Progress]:
+        """Train *job*, from its *checkpoint* on if there is one, reporting after every chunk of steps and at its rungs;
+        stop by not asking for more.
 
         With cross-validation it is trained on one fold after the other; what is reported are means over the folds, and
         of its steps as many as if there were one fold. The rungs are the first fold's.
         """
         folds = len(self._data.folds)
-        ended: list[Progress] = []
-        for fold in range(folds):
-            for progress in self._train_fold(job, fold):
+        ended = list(checkpoint.ended) if checkpoint else []
+        state = checkpoint.state if checkpoint else None
+        self._kept = time.monotonic()
+        for fold in range(len(ended), folds):
+            begin, state = state, None
+            for progress in self._train_fold(job, fold, begin, ended):
                 if progress.done:
                     ended.append(progress)
                 so_far = [*ended, *([] if progress.done else [progress])]
@@ -64,8 +76,9 @@ class Trainer:
                 step = (fold * job.steps + progress.step) // folds
                 yield mean_of(so_far, job.steps if done and folds > 1 else step, done)
 
-    def _train_fold(self, job: Job, fold: int) -> Iterator[Progress]:
-        """Train *job* on one fold, and stop over at its rungs on the first."""
+    def _train_fold(self, job: Job, fold: int, state: State | None, ended: Sequence[Progress]) -> Iterator[Progress]:
+        """Train *job* on one fold, from *state* on, after those that have *ended*; stop over at its rungs on the
+        first."""
         network = network_of(job, self._data)
         if not network.lasting:
             self._make_room(network.key)
@@ -75,12 +88,21 @@ class Trainer:
             np.int32(job.params["batch_size"]),
             np.int32(job.seed),
         )
-        begun = self._begin(network, job, rule, fixed, fold)
+        fresh = State.fresh(network.initial(job.seed), rule.start_v)
+        if state is None or state.flat.shape != fresh.flat.shape:
+            state = fresh
+        begun = self._begin(network, job, state, fixed, fold)
         rungs = [rung for rung, _ in job.limits if rung < job.steps and fold == 0]
         pace = Pace()
-        step, measured = 0, float("-inf")
+        step, measured = state.step, float("-inf")
         while True:
             now = time.monotonic()
+            if job.checkpoint and now - self._kept > job.checkpoint_seconds:
+                with suppress(OSError):  # a full disk, say: the one before still serves
+                    whole = (fold * job.steps + step) // len(self._data.folds)
+                    checkpoints.write(job, Checkpoint(begun.now(), whole, ended))
+                    reached_point("checkpoint-written", number=job.number, step=step)
+                now = self._kept = time.monotonic()
             end = next((rung for rung in rungs if rung > step), job.steps)
             reached, train, still = begun.advance(step + pace.next(end - step))
             pace.took(max(1, reached - step), time.monotonic() - now)
@@ -111,8 +133,8 @@ class Trainer:
         """The parameters of the trial in training, or last trained, as they are; flat."""
         raise NotImplementedError
 
-    def _begin(self, network: Network, job: Job, rule: Rule, fixed: tuple[Any, ...], fold: int) -> Begun:
-        """Start a trial on a fold; *fixed* is (rule, batch, seed), as arguments of traced functions."""
+    def _begin(self, network: Network, job: Job, state: State, fixed: tuple[Any, ...], fold: int) -> Begun:
+        """Start a trial on a fold from *state*; *fixed* is (rule, batch, seed), as arguments of traced functions."""
         raise NotImplementedError
 
     def _current(self) -> Any:

@@ -219,3 +219,25 @@ def test_a_killed_zygote_costs_the_trials_in_training_an_attempt_and_no_more(pla
     assert (sweep["state"], sweep["error"], sweep["lease"]["fence"]) == ("COMPLETED", None, 1)
     assert sorted(completions(place, sweep_id)) == list(range(1, TOTAL + 1))
     assert {trial["attempt"] for trial in place.trials(sweep_id)} <= {1, 2}
+
+
+def test_a_killed_workers_trial_goes_on_from_its_checkpoint_and_ends_as_if_nothing_had_been(
+    place: Installation,
+) -> None:
+    place.start_daemon()
+    config = {"opt_stages": [[40_000, 1]], "train_tolerance": 0, "worker_hosts": "localhost:2225"}
+    undisturbed = place.create("undisturbed", **config)
+    sweep_id = place.create(checkpoint_seconds=1, **config)
+    folder = journal_of(place, sweep_id).with_name("checkpoints")
+    wait_until((folder / "1.npz").exists, 60, "a checkpoint")
+    kill(psutil.Process(place.sweep(sweep_id)["processes"]["worker_0"]["pid"]))
+    (expected,) = place.trials(place.wait_ended(undisturbed, 90)["_id"])
+    (trial,) = place.trials(place.wait_ended(sweep_id, 90)["_id"])
+    assert (trial["state"], trial["attempt"]) == ("COMPLETED", 2)
+    assert [trial[key] for key in ("loss", "train_loss", "step")] == [
+        expected[key] for key in ("loss", "train_loss", "step")
+    ]
+    assert "trial 1 goes on from its checkpoint, step" in place.log(sweep_id).read_text()
+    steps = [point[0] for point in trial["curve"]]
+    assert steps == sorted(set(steps))
+    wait_until(lambda: not folder.exists(), 10, "the end of the checkpoints")

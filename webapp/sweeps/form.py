@@ -39,7 +39,7 @@ MORE = frozenset(
         *("train_tolerance", "opt_tolerance", "max_attempts", "num_gpus", "sync_replicas", "train_log_dir"),
         *("target_column", "load_data", "load_data_dir", "add_noise", "add_cosine", "power_method", "confirm"),
         *("confirm_seeds", "folds", "max_seconds", "target_loss", "patience", "max_failures", "missing_hosts"),
-        *("worker_deadline",),
+        *("worker_deadline", "checkpoint_seconds"),
     }
 )
 """Keys that few sweeps change: shown when their group's "More" is opened."""
