@@ -25,7 +25,7 @@ GROUP = 50
 """Documents that are asked for at once."""
 
 PATIENCE_SECONDS = 120
-"""How long the listing of all ids may take; an embedded database reads every document for it."""
+"""How long the listing of all ids may take, for which an embedded database reads every document; or large documents."""
 
 WITHOUT = ("captured_out", "fail_trace", "resources", "artifacts", "experiment.sources", "experiment.dependencies")
 """What no list shows, and what may be large."""
@@ -72,7 +72,7 @@ class RunReader:
     def rows(self, ids: Sequence[Any]) -> list[Document]:
         """What lists may show of these runs; those that are gone are missing."""
         wanted = dict.fromkeys(WITHOUT, 0)
-        with answered():
+        with answered(), pymongo.timeout(PATIENCE_SECONDS):
             return [found for group in groups(ids) for found in self._read(group, wanted)]
 
     def _read(self, ids: Sequence[Any], projection: dict[str, int]) -> list[Document]:

@@ -12,7 +12,8 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -139,11 +140,13 @@ class Follower:
         gone += self._count(whole)
         until = time.monotonic() + TURN_SECONDS
         while self._waiting and (whole or time.monotonic() < until):
-            fresh, lost = self._read(list(_take(self._waiting, GROUP)))
+            with _taken(self._waiting, GROUP) as taken:
+                fresh, lost = self._read(list(taken))
             changed |= {n: moved or changed.get(n, False) for n, moved in fresh.items()}
             gone += lost
         while self._metrics and not self._waiting and (whole or time.monotonic() < until):
-            changed = dict.fromkeys(self._read_metrics(_take(self._metrics, METRICS)), False) | changed
+            with _taken(self._metrics, METRICS) as wanted:
+                changed = dict.fromkeys(self._read_metrics(wanted), False) | changed
         if self._is_due("round", ROUND_SECONDS) and not self._waiting:
             gone += self._go_round()
         left = {n: moved for n, moved in changed.items() if n not in gone}
@@ -327,9 +330,15 @@ class Follower:
         self._listed, self._round, self._settled, self._settled_metrics = False, 0, -1, -1
 
 
-def _take(waiting: dict[str, T], count: int) -> dict[str, T]:
-    """The first *count* of what is waiting, which wait no more."""
-    return {key: waiting.pop(key) for key in list(islice(waiting, count))}
+@contextmanager
+def _taken(waiting: dict[str, T], count: int) -> Iterator[dict[str, T]]:
+    """The first *count* of what is waiting; they wait again when the work with them fails."""
+    taken = {key: waiting.pop(key) for key in list(islice(waiting, count))}
+    try:
+        yield taken
+    except BaseException:
+        waiting |= taken
+        raise
 
 
 def _is_silent(run: OpenRun, now: float) -> bool:
