@@ -31,7 +31,7 @@ class SweepObserver(RunObserver):
     def __init__(self, store: Store, recorder: Recorder) -> None:
         self._store = store
         self._recorder = recorder
-        self._output_before = ""
+        self._output_before = self._output = ""
 
     def started_event(
         self,
@@ -92,17 +92,15 @@ class SweepObserver(RunObserver):
         return stored
 
     def heartbeat_event(self, info: Mapping[str, Any], captured_out: str, beat_time: datetime, result: Any) -> None:
-        self._recorder.run(
-            {
-                "captured_out": (self._output_before + captured_out)[-MOST_OUTPUT:],
-                "heartbeat": _now(beat_time),
-            }
-        )
+        output = (self._output_before + captured_out)[-MOST_OUTPUT:]
+        told = {} if output == self._output else {"captured_out": output}
+        self._output = output
+        self._recorder.run({**told, "heartbeat": _now(beat_time)})
 
     def log_metrics(self, metrics_by_name: Mapping[str, Any], info: Mapping[str, Any]) -> None:
         for name, metric in metrics_by_name.items():
             stamps = [_now(stamp) for stamp in metric["timestamps"]]
-            self._recorder.metric(name, list(metric["steps"]), list(metric["values"]), stamps)
+            self._recorder.metrics.add(name, list(zip(metric["steps"], metric["values"], stamps, strict=True)))
 
     def completed_event(self, stop_time: datetime, result: Any) -> None:
         self._recorder.run({"stop_time": _now(stop_time), "status": "COMPLETED", "result": flatten(result)})

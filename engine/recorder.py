@@ -30,6 +30,7 @@ from engine.store import Store
 from engine.store.columns import block_of
 from engine.store.events import draft
 from engine.store.journal import Journal, Record
+from engine.store.metrics import Metrics
 from engine.store.sweeps import public as public_sweep
 from engine.store.trials import public as public_trial
 from engine.store.trials import to_document
@@ -100,7 +101,8 @@ class Recorder:
         self._blocks: set[int] = set()
         self._fields: Document = {}
         self._run_fields: Document = {}
-        self._metrics: dict[str, Document] = {}
+        self.metrics = Metrics(store.runs, self._fence)
+        """Of the Sacred run."""
         self._progress: dict[str, Document] = {}
         self._used: dict[str, list[int]] = {}
         self._used_told: dict[str, list[int]] = {}
@@ -250,20 +252,6 @@ class Recorder:
         with self._lock:
             self._run_fields.update(fields)
 
-    def restore_metrics(self, metrics: Mapping[str, Document]) -> None:
-        """Begin each metric with what earlier processes of this run have recorded: {steps, values, timestamps}."""
-        with self._lock:
-            self._metrics = {name: {**whole, "new": True} for name, whole in metrics.items()}
-
-    def metric(self, name: str, steps: list[int], values: list[float], timestamps: list[datetime]) -> None:
-        """Append to a metric of the Sacred run."""
-        with self._lock:
-            whole = self._metrics.setdefault(name, {"steps": [], "values": [], "timestamps": [], "new": True})
-            whole["steps"] += steps
-            whole["values"] += values
-            whole["timestamps"] += timestamps
-            whole["new"] = True
-
     def finish(self, state: SweepState, wait_seconds: float, **fields: Any) -> None:
         """Write everything, then move the sweep to its end.
 
@@ -368,11 +356,6 @@ class Recorder:
             self._collect(running)
             trials, fields = dict(self._trials), dict(self._fields)
             run_fields = dict(self._run_fields)
-            metrics = {
-                name: {key: list(whole[key]) for key in ("steps", "values", "timestamps")}
-                for name, whole in self._metrics.items()
-                if whole["new"]
-            }
         for written in _batched(trials.items(), BATCH):
             self._store.trials.put(*(document for _, document in written))
             reached("trials-stored", sweep=self._id, fence=self._fence, numbers=[number for number, _ in written])
@@ -386,7 +369,7 @@ class Recorder:
             reached("fields-stored", sweep=self._id, fence=self._fence)
             with self._lock:
                 _remove_same(self._fields, fields)
-        self._flush_run(run_fields, metrics)
+        self._flush_run(run_fields)
         self._flush_events()
 
     def _flush_events(self) -> None:
@@ -453,22 +436,14 @@ class Recorder:
             if self._report is report:
                 self._report = None
 
-    def _flush_run(self, fields: Document, metrics: Mapping[str, Document]) -> None:
+    def _flush_run(self, fields: Document) -> None:
         run_id = self._sweep.get("run_id")
         if run_id is None:
             return
-        for name, whole in metrics.items():
-            stored = self._store.runs.put_metric(run_id, name, whole["steps"], whole["values"], whole["timestamps"])
+        listed = self.metrics.flush(run_id)
+        if listed is not None:
             with self._lock:
-                if "id" not in self._metrics[name]:
-                    self._metrics[name]["id"] = stored
-                    listed = [
-                        {"name": known, "id": metric["id"]} for known, metric in self._metrics.items() if "id" in metric
-                    ]
-                    fields["info.metrics"] = self._run_fields["info.metrics"] = listed
-                if len(self._metrics[name]["steps"]) == len(whole["steps"]):
-                    self._metrics[name]["new"] = False
-            reached("metrics-stored")
+                fields["info.metrics"] = self._run_fields["info.metrics"] = listed
         if fields:
             self._store.runs.update(run_id, fields, self._fence)
             with self._lock:

@@ -40,6 +40,7 @@ from engine.report import Reporter
 from engine.settings import ROOT, Settings
 from engine.store import Store
 from engine.store.journal import Journal
+from engine.store.metrics import Point
 from engine.store.trials import from_document
 
 FINISH_SECONDS = 900.0
@@ -275,7 +276,7 @@ def _optimize(
         known, ended = _known(stored, before, journal)
         if known:
             log.info("resumed: %d trials are already recorded", len(known))
-            recorder.restore_metrics(_metrics(known))
+            recorder.metrics.restore(_metrics(known))
             _tell_again(store, recorder, stored, known)
         models = work_dir / "models"
         reporter = Reporter(store, recorder, data, models, len(config.stages))
@@ -338,16 +339,15 @@ def _tell_again(store: Store, recorder: Recorder, stored: Stored, known: list[Tr
             recorder.recorded(trial)
 
 
-def _metrics(known: list[Trial]) -> dict[str, dict[str, Any]]:
+def _metrics(known: list[Trial]) -> dict[str, list[Point]]:
     """The run's metrics as they were when the last of the *known* trials ended."""
     ended = sorted(
         (trial.finished, trial.number, trial.loss) for trial in known if trial.finished and trial.loss is not None
     )
-    times, numbers, losses = ([row[column] for row in ended] for column in range(3))
-    best = list(accumulate(losses, min))
+    best = accumulate((loss for _, _, loss in ended), min)
     return {
-        "loss": {"steps": numbers, "values": losses, "timestamps": list(times)},
-        "best_loss": {"steps": list(range(1, len(best) + 1)), "values": best, "timestamps": list(times)},
+        "loss": [(number, loss, at) for at, number, loss in ended],
+        "best_loss": [(count, loss, at) for count, (loss, (at, _, _)) in enumerate(zip(best, ended, strict=True), 1)],
     }
 
 

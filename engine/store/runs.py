@@ -40,6 +40,10 @@ LIST_FIELDS = {
 }
 
 
+COLUMNS = ("steps", "values", "timestamps")
+"""Of a metric."""
+
+
 class Runs:
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
@@ -124,16 +128,58 @@ class Runs:
         steps: Sequence[int],
         values: Sequence[float],
         timestamps: Sequence[datetime],
+        fence: int = 0,
     ) -> str:
-        """Write a metric whole; returns its id."""
+        """Write a metric whole; returns its id.
+
+        Raises:
+            LeaseLost: an optimizer of a later fence has written it.
+        """
+        named = {"run_id": run_id, "name": name}
+        fields = {"steps": list(steps), "values": list(values), "timestamps": list(timestamps), "fence": fence}
         with answered():
-            self._metrics.update_one(
-                {"run_id": run_id, "name": name},
-                {"$set": {"steps": list(steps), "values": list(values), "timestamps": list(timestamps)}},
-                upsert=True,
-            )
-            found = self._metrics.find_one({"run_id": run_id, "name": name}, {"_id": 1})
-        return str(found["_id"]) if found else ""
+            before = self._metrics.find_one(named, {"fence": 1})
+            if before is None:
+                return str(self._metrics.insert_one({**named, **fields}).inserted_id)
+            seen = before.get("fence")
+            if (seen or 0) <= fence:
+                done = self._metrics.update_one({"_id": before["_id"], "fence": seen}, {"$set": fields})
+                if done.matched_count == 1:
+                    return str(before["_id"])
+        raise LeaseLost(f"run {run_id} is no longer written by fence {fence}")
+
+    def append_metric(
+        self, run_id: RunId, name: str, count: int, columns: Sequence[Sequence[Any]], fence: int
+    ) -> int:
+        """Append *columns* (steps, values, timestamps) to a metric of *count* points, unless an earlier call with the
+        same ones has. Returns how many it has then; a metric that has another number of points is left as it is, but for
+        being appended to by the next call.
+
+        Raises:
+            LeaseLost: an optimizer of a later fence has written it.
+        """
+        named = {"run_id": run_id, "name": name}
+        more = {key: {"$each": list(column)} for key, column in zip(COLUMNS, columns, strict=True)}
+        with answered():
+            own = {**named, "fence": {"$lte": fence}, "steps": {"$size": count}}
+            if self._metrics.update_one(own, {"$push": more}).matched_count == 1:
+                return count + len(columns[0])
+            found = self._metrics.find_one(named, {"fence": 1, "steps": 1}) or {"steps": []}
+        if (found.get("fence") or 0) > fence:
+            raise LeaseLost(f"run {run_id} is no longer written by fence {fence}")
+        return len(found["steps"])
+
+    def thin_metric(self, run_id: RunId, name: str, fence: int) -> int:
+        """Leave out every second point of a metric; returns how many are left.
+
+        Raises:
+            LeaseLost: an optimizer of a later fence has written it.
+        """
+        with answered():
+            whole = self._metrics.find_one({"run_id": run_id, "name": name}) or {}
+        columns = [list(whole.get(key, ()))[::2] for key in COLUMNS]
+        self.put_metric(run_id, name, columns[0], columns[1], columns[2], fence)
+        return len(columns[0])
 
     def put_source(self, filename: str, md5: str, content: bytes) -> ObjectId:
         """The GridFS file of a source, stored once for each content, as Sacred does."""
