@@ -153,7 +153,10 @@ class Recorder:
             self._used = dict(used)
 
     def begun(self, trial: Trial) -> None:
-        """A trial has been given to a worker."""
+        """A trial is about to be given to a worker. The next process knows of it, even if this one dies at once."""
+        with self._journaling, suppress(JournalError):
+            if not self._unwritten:
+                self._journal.append({"trial": to_document(trial, self._fence)}, wait=False)
         with self._lock:
             self._running[trial.number] = trial
             self._put(trial)

@@ -11,7 +11,6 @@ import logging
 import shutil
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,7 @@ from sacred import SETTINGS, Experiment
 from sacred.dependencies import get_commit_if_possible
 from sacred.utils import SacredInterrupt
 
+from engine import resume
 from engine.cluster.cluster import Cluster, Deadlines
 from engine.cluster.elsewhere import Elsewhere
 from engine.cluster.machine import names_of
@@ -41,7 +41,6 @@ from engine.settings import ROOT, Settings
 from engine.store import Store
 from engine.store.journal import Journal
 from engine.store.metrics import Point
-from engine.store.trials import from_document
 
 FINISH_SECONDS = 900.0
 """How long a finished sweep waits for a silent database before it leaves its end to the next process."""
@@ -273,7 +272,7 @@ def _optimize(
         if isinstance(data, Parts):
             recorder.set(baseline=data.linear_baseline())
         stored = {trial["number"]: trial for trial in store.trials.of_sweep(sweep_id, curves=True, limit=0)}
-        known, ended = _known(stored, before, journal)
+        known, ended = resume.known(stored, before, journal.records)
         if known:
             log.info("resumed: %d trials are already recorded", len(known))
             recorder.metrics.restore(_metrics(known))
@@ -312,22 +311,6 @@ def _with_class(store: Store, config: SweepConfig, folder: Path) -> SweepConfig:
         raise
 
 
-def _known(stored: Stored, sweep: dict[str, Any], journal: Journal) -> tuple[list[Trial], set[int]]:
-    """The trials and ended stages that earlier processes have recorded: the journal's, then the database's."""
-    documents = dict(stored)
-    ended = set()
-    for record in journal.records:
-        if "trial" in record:
-            documents[record["trial"]["number"]] = _with_times(record["trial"])
-        elif "stage_ended" in record:
-            ended.add(record["stage_ended"])
-    trials = Counter(document["stage"] for document in documents.values())
-    ended |= {
-        stage["index"] for stage in sweep["stages"] if stage["ended"] and trials[stage["index"]] >= stage["ended"]
-    }
-    return [from_document(document) for document in documents.values()], ended
-
-
 def _tell_again(store: Store, recorder: Recorder, stored: Stored, known: list[Trial]) -> None:
     """Record once more what earlier processes had on this machine's disk when they died, but perhaps nowhere else."""
     sweep_id = recorder.sweep["_id"]
@@ -349,11 +332,6 @@ def _metrics(known: list[Trial]) -> dict[str, list[Point]]:
         "loss": [(number, loss, at) for at, number, loss in ended],
         "best_loss": [(count, loss, at) for count, (loss, (at, _, _)) in enumerate(zip(best, ended, strict=True), 1)],
     }
-
-
-def _with_times(document: dict[str, Any]) -> dict[str, Any]:
-    times = {key: datetime.fromisoformat(document[key]) for key in ("created", "started", "finished") if document[key]}
-    return {**document, **times}
 
 
 class _ToPage(logging.Handler):

@@ -37,8 +37,8 @@ class Journal:
         except OSError as error:
             raise JournalError(f"{path}: the journal cannot be opened: {error.strerror}") from error
 
-    def append(self, record: Record) -> None:
-        """Write *record* and wait until the disk has it.
+    def append(self, record: Record, wait: bool = True) -> None:
+        """Write *record* and *wait* until the disk has it; else this process may die from then on, but not the system.
 
         Raises:
             JournalError: it could not be written. Doing it again later is right.
@@ -47,15 +47,17 @@ class Journal:
         line = b"%08x %s\n" % (zlib.crc32(data), data)
         try:
             _write(self._file, line, self._end)
-            reached("journal-written")
-            os.fsync(self._file)
+            if wait:
+                reached("journal-written")
+                os.fsync(self._file)
         except OSError as error:
             with suppress(OSError):
                 os.ftruncate(self._file, self._end)
             why = "there is no room on the disk" if error.errno in NO_ROOM else error.strerror
             raise JournalError(f"{self.path} cannot be written: {why}") from error
         self._end += len(line)
-        reached("journal-synced")
+        if wait:
+            reached("journal-synced")
 
     def close(self) -> None:
         os.close(self._file)

@@ -1,0 +1,59 @@
+"""What earlier processes of a sweep have recorded, in the journal of this machine and in the database."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from engine.domain import Trial, TrialState
+from engine.store.journal import Record
+from engine.store.trials import from_document
+
+PRECISION = timedelta(milliseconds=1)
+"""Of the times in the database."""
+
+Document = dict[str, Any]
+
+
+def known(stored: Mapping[int, Document], sweep: Document, records: Iterable[Record]) -> tuple[list[Trial], set[int]]:
+    """The trials and ended stages that are known to a process that resumes a *sweep*.
+
+    Args:
+        stored: the trials' documents in the database, by number.
+        records: of the journal.
+    """
+    documents = dict(stored)
+    ended = set()
+    for record in records:
+        if "trial" in record:
+            trial = _with_times(record["trial"])
+            if not _is_outdated(trial, documents.get(trial["number"])):
+                documents[trial["number"]] = trial
+        elif "stage_ended" in record:
+            ended.add(record["stage_ended"])
+    trials = Counter(document["stage"] for document in documents.values())
+    ended |= {
+        stage["index"] for stage in sweep["stages"] if stage["ended"] and trials[stage["index"]] >= stage["ended"]
+    }
+    return [from_document(document) for document in documents.values()], ended
+
+
+def _is_outdated(record: Document, found: Document | None) -> bool:
+    """Whether what is *found* of a trial goes beyond a *record* of the journal, which another machine may have
+    overtaken."""
+    if found is None:
+        return False
+    if record["finished"] is None:
+        attempts = found["attempt"] - record["attempt"]
+        begun = found["state"] != TrialState.QUEUED
+        return bool(found["fence"] > record["fence"] or attempts > 0 or (attempts == 0 and begun))
+    if found["finished"] is None or found["fence"] <= record["fence"]:
+        return False
+    return bool(abs(found["finished"] - record["finished"]) >= PRECISION)
+
+
+def _with_times(document: Document) -> Document:
+    times = {key: datetime.fromisoformat(document[key]) for key in ("created", "started", "finished") if document[key]}
+    return {**document, **times}

@@ -1,0 +1,57 @@
+"""What a resumed sweep takes for known, when its journal and the database differ."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.domain import Trial, TrialState
+from engine.resume import known as known_of
+from engine.store.journal import Journal
+from engine.store.trials import to_document
+
+BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
+SWEEP: dict[str, Any] = {"stages": []}
+
+
+def trial(state: str, attempt: int = 1, loss: float | None = None, later: float = 0.0) -> Trial:
+    made = Trial("s", 1, 0, {"batch_size": 20}, 100, 7, TrialState(state), attempt, loss=loss, created=BEGUN)
+    if state in ("COMPLETED", "FAILED"):
+        made.finished = BEGUN + timedelta(seconds=1 + later)
+    return made
+
+
+def known(path: Path, journal: list[tuple[Trial, int]], stored: tuple[Trial, int] | None) -> Trial:
+    written = Journal(path / "journal")
+    for one, fence in journal:
+        written.append({"trial": to_document(one, fence)}, wait=one.finished is not None)
+    written.close()
+    documents = {} if stored is None else {1: to_document(*stored)}
+    (found,), _ = known_of(documents, SWEEP, Journal(path / "journal").records)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("journal", "stored", "expected"),
+    [
+        # begun, and the optimizer was killed before the database knew
+        ([(trial("RUNNING"), 1)], None, ("RUNNING", 1, None)),
+        ([(trial("RUNNING", 2), 1)], (trial("QUEUED", 2), 1), ("RUNNING", 2, None)),
+        ([(trial("RUNNING", 2), 1)], (trial("RUNNING", 1), 1), ("RUNNING", 2, None)),
+        # ended here, and the database does not know
+        ([(trial("RUNNING"), 1), (trial("COMPLETED", 1, 0.5), 1)], (trial("RUNNING"), 1), ("COMPLETED", 1, 0.5)),
+        ([(trial("COMPLETED", 1, 0.5), 1)], (trial("RUNNING", 2), 2), ("COMPLETED", 1, 0.5)),
+        # another machine has gone on since
+        ([(trial("RUNNING", 1), 1)], (trial("COMPLETED", 2, 0.7), 2), ("COMPLETED", 2, 0.7)),
+        ([(trial("COMPLETED", 1, 0.5), 1)], (trial("COMPLETED", 2, 0.7, later=60), 2), ("COMPLETED", 2, 0.7)),
+        ([(trial("RUNNING", 1), 1)], (trial("QUEUED", 3), 2), ("QUEUED", 3, None)),
+    ],
+)
+def test_what_is_known_of_a_trial_is_the_latest_that_was_recorded(
+    tmp_path: Path, journal: list[tuple[Trial, int]], stored: tuple[Trial, int] | None, expected: tuple[Any, ...]
+) -> None:
+    found = known(tmp_path, journal, stored)
+    assert (found.state, found.attempt, found.loss) == expected
