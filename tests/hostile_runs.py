@@ -1,98 +1,144 @@
-"""Forty run documents as years of Sacred, other programs, crashes and people have left them."""
+"""Forty run documents as no tidy Sacred would write them: ancient, damaged, foreign, or meant to do harm."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bson import Binary, Decimal128, Int64, ObjectId, Regex
+from bson import Binary, Code, Decimal128, Int64, ObjectId, Regex, Timestamp
+from gridfs import GridFS
+from pymongo.database import Database
 
 Document = dict[str, Any]
 
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-LARGE = 15 * 2**20
-
-
-def numpy(value: Any, kind: str = "float64") -> Document:
-    """What jsonpickle makes of a number of numpy."""
-    return {"py/object": f"numpy.{kind}", "dtype": kind, "value": value}
+NOW = datetime.now(UTC).replace(microsecond=0)
+SCRIPT = "<script>document.title='harmed'</script>"
+HTML = f"<!doctype html><title>x</title><p id=said>plot</p>{SCRIPT}<img src=x onerror=\"document.title='harmed'\">"
+SVG = f'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40"><circle r="20"/>{SCRIPT}</svg>'
+FILES: Mapping[str, bytes] = {
+    "plot.html": HTML.encode(),
+    "drawing.svg": SVG.encode(),
+    "table.csv": b"step,loss\n1,0.5\n2,<b>0.25</b>\n",
+    "notes.txt": SCRIPT.encode(),
+    "no picture.png": b"\x89PNG\r\n\x1a\n" + HTML.encode(),
+    "../../etc/passwd": b"root",
+    'quo"te\r\nSet-Cookie: a=b; \u202egpj.exe': b"MZ\x00\x01",
+    "empty": b"",
+}
 
 
 def nested(depth: int) -> Document:
-    found: Document = {"end": 1}
-    for _ in range(depth):
-        found = {"a": found}
-    return found
+    inner: Document = {"end": 1}
+    for level in range(depth):
+        inner = {f"level{level}": inner}
+    return inner
 
 
-def hostile_runs() -> list[Document]:
-    """The documents, each with an `_id` of its own."""
-    whole = {
-        "format": "MongoObserver-0.7.0",
-        "experiment": {"name": "mnist", "base_dir": "/x", "sources": [["a.py", ObjectId()]], "dependencies": ["a==1"]},
-        "command": "main",
-        "host": {"hostname": "lab", "os": ["Linux", "6.1"], "ENV": {"SECRET": "hunter2"}},
-        "config": {"lr": 0.1, "seed": 3},
-        "meta": {"command": "main", "options": {"--beat-interval": None}},
-        "captured_out": "epoch 1\n",
+DOCUMENTS: list[Document] = [
+    {},
+    {"_id": "exp/with space?&<b>", "status": "RUNNING"},
+    {"_id": ObjectId(), "status": 5, "start_time": "yesterday", "config": [1, {"a": 2}]},
+    {"_id": 7, "result": {"py/object": "numpy.float64", "dtype": "float64", "value": 0.25}, "start_time": NOW},
+    {"_id": "7", "config": {"name": "the string 7"}},
+    {"_id": 8, "result": float("nan"), "start_time": NOW, "host": "lab", "experiment": "text", "info": 3},
+    {"_id": 9, "captured_out": b"\xff\x00", "config": {"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": 1}}}}}}}}},
+    {"_id": 10, "fail_trace": "boom", "status": "FAILED", "config": {"name": {"x": SCRIPT}}},
+    {"_id": 11, "experiment": {"sources": [5, ["a.py"], [], None], "dependencies": "numpy"}, "stop_time": 12},
+    {"_id": 12, "start_time": datetime(1, 1, 1, tzinfo=UTC), "heartbeat": datetime(9999, 12, 31, tzinfo=UTC)},
+    {"_id": 13, "info": {"sweep_id": ["x"]}, "config": {f"key{n}": n for n in range(900)}},
+    {"_id": 14, "start_time": Timestamp(2**31, 1), "heartbeat": 1.7e9, "status": "RUNNING"},
+    {"_id": Int64(2**62), "config": {"big": Int64(2**63 - 1), "name": "big id"}},
+    {"_id": -3, "status": "COMPLETED", "result": float("inf")},
+    {"_id": 3.5, "status": "COMPLETED", "result": Decimal128("1.50")},
+    {"_id": {"a": 1, "b": "x"}, "status": "COMPLETED"},
+    {"_id": "compare", "status": "TIMEOUT"},
+    {"_id": "", "status": "QUEUED", "config": {}},
+    {"_id": "..", "status": None},
+    {"_id": "507f1f77bcf86cd799439011", "config": {"name": "a string like an ObjectId"}},
+    {"_id": '"quoted"', "config": {"name": "a string in quotes"}},
+    {"_id": "ünï\u202ecode \U0001f9ea", "config": {"name": "\u202eeman"}},
+    {"_id": "x" * 900, "config": {"name": "y" * 5000}},
+    {"_id": 20, "config": nested(60), "info": nested(60), "status": "COMPLETED"},
+    {"_id": 21, "captured_out": "\x1b[31mred\x1b[0m\x1b]0;title\x07\x1b[2J\r50%\r100%\n" + SCRIPT, "start_time": NOW},
+    {"_id": 22, "captured_out": "line of output\n" * 300_000, "start_time": NOW, "status": "RUNNING", "heartbeat": NOW},
+    {"_id": 23, "captured_out": "no end of the line " * 50_000, "status": "COMPLETED"},
+    {"_id": 24, "captured_out": ["a", "list"], "fail_trace": [1, None, "x", {"y": 2}], "status": "FAILED"},
+    {"_id": 25, "status": "RUNNING", "heartbeat": "now", "start_time": None, "stop_time": [], "meta": "none"},
+    {"_id": 26, "status": {"state": "RUNNING"}, "result": {"loss": [0.1, float("nan")], "note": SCRIPT}},
+    {"_id": 27, "meta": {"options": {"--beat-interval": "soon", "--comment": SCRIPT}, "comment": f"**bold** {SCRIPT}"}},
+    {
+        "_id": 28,
+        "meta": {"config_updates": [1], "named_configs": "adam", "options": []},
+        "command": ["main"],
+        "experiment": {"name": 5, "mainfile": "/a b/train it.py", "repositories": [{"url": SCRIPT}, 7, {"dirty": 1}]},
+    },
+    {
+        "_id": 29,
+        "omniboard": {"tags": ["good", None, SCRIPT], "notes": f"see [this](javascript:alert(1)) {SCRIPT}"},
+        "config": {"tags": "one"},
+    },
+    {
+        "_id": 30,
+        "config": {
+            "code": Code("alert(1)"),
+            "regex": Regex("a+"),
+            "stamp": Timestamp(1, 1),
+            "bytes": Binary(b"\x00", 5),
+            "float": float("-inf"),
+            "none": None,
+            "empty": {},
+            "list": [],
+        },
+    },
+    {"_id": 31, "resources": [["a.csv", "md5"], "b.csv", [], None, [1, 2, 3]], "artifacts": "none"},
+    {
+        "_id": 32,
+        "artifacts": [None, {}, {"name": None, "file_id": ObjectId()}, {"name": "x", "file_id": "y"}, ["z", 1]],
+    },
+    {
+        "_id": 33,
+        "experiment": {"name": "old", "sources": [["a.py", "507f1f77bcf86cd799439011"]]},
+        "host": {"cpu": SCRIPT},
+    },
+    {"_id": 34, "config": {"nn_model": [1], "hyperparam_opt": {"a": 1}}, "info": {"sweep_id": "<x>"}},
+    {"_id": 35, "status": "running", "start_time": NOW, "heartbeat": NOW - timedelta(hours=1)},
+    {"_id": 36, "status": "MADE_UP", "config": {"a,b": {"@c": 1}}, "host": [1, 2]},
+]
+
+METRICS: list[Document] = [
+    {"run_id": 7, "name": "loss", "steps": [0, 1, 2], "values": [1.0, float("nan"), {"py/object": "x", "value": 3}]},
+    {"run_id": 7, "name": None, "steps": "x", "values": 3},
+    {"run_id": 7, "name": "shorter", "steps": [1, 2, 3], "values": [1.0], "timestamps": ["never"]},
+    {
+        "run_id": 7,
+        "name": "back.and.forth",
+        "steps": [5, 1, 3, 3],
+        "values": [1, 2, True, "4"],
+        "timestamps": [NOW] * 4,
+    },
+    {
+        "run_id": 7,
+        "name": SCRIPT,
+        "steps": [1],
+        "values": [2**70 * 1.0],
+        "timestamps": [datetime(9999, 12, 31, tzinfo=UTC)],
+    },
+    {"run_id": 8, "name": "all nan", "steps": list(range(5000)), "values": [float("nan")] * 5000},
+]
+
+
+def insert(database: Database[Document]) -> list[Any]:
+    """Put all of them, their metrics and files into a database; the ids of the runs."""
+    assert len(DOCUMENTS) == 40
+    files = GridFS(database)
+    stored = {
+        name: files.put(content, filename=f"artifact://{name}", content_type="text/html\r\nX-Harm: y")
+        for name, content in FILES.items()
     }
-    begun = {"start_time": NOW, "heartbeat": NOW}
-    return [
-        {"_id": 1},
-        {"_id": 2, "status": None, "config": None, "info": None, "host": None, "experiment": None, "meta": None},
-        {"_id": 3, **whole, "status": "QUEUED"},
-        {"_id": 4, **whole, **begun, "status": "COMPLETED", "stop_time": NOW, "result": numpy(0.25)},
-        {"_id": 5, **whole, **begun, "status": "RUNNING"},
-        {"_id": 6, **whole, "status": "RUNNING", "start_time": NOW},
-        {"_id": 7, "status": "RUNNING"},
-        {"_id": 8, "status": "running", **begun, "heartbeat": "a while ago"},
-        {"_id": 9, "status": "TIMEOUT", **begun},
-        {"_id": 10, "status": "<b>odd</b>", **begun},
-        {"_id": 11, "status": 5, "start_time": "yesterday", "stop_time": 12, "heartbeat": [NOW]},
-        {"_id": 12, "status": {"py/object": "enum"}, "start_time": 1_700_000_000},
-        {"_id": 13, "start_time": {"$date": "2020"}, "heartbeat": datetime(1969, 12, 31, tzinfo=UTC)},
-        {"_id": 14, "start_time": datetime(1, 1, 1, tzinfo=UTC), "heartbeat": datetime(9999, 12, 31, tzinfo=UTC)},
-        {"_id": 15, **begun, "result": float("nan"), "config": {"lr": float("inf"), "mu": float("-inf")}},
-        {"_id": 16, **begun, "result": {"accuracy": numpy(float("nan")), "loss": numpy([1.0, 2.0], "ndarray")}},
-        {"_id": 17, **begun, "result": Decimal128("1.5"), "config": {"big": Int64(2**62), "raw": Binary(b"\xff\x00")}},
-        {"_id": 18, **begun, "result": "x" * 100_000, "config": {"text": "line\nline\ttab\x00\x1b[31mred"}},
-        {"_id": 19, **begun, "config": [1, {"a": 2}], "info": 3, "host": "lab", "experiment": "text", "meta": True},
-        {"_id": 20, **begun, "config": {"name": {"x": "<script>alert(1)</script>"}, "": 1, " ": 2, "a b": 3}},
-        {"_id": 21, **begun, "config": nested(80)},
-        {"_id": 22, **begun, "config": {f"key{n}": n for n in range(3000)}},
-        {"_id": 23, **begun, "config": {"k" * 1000: 1, "list": list(range(10_000)), "unicode ✓ 漢字": "😀"}},
-        {"_id": 24, **begun, "info": {"metrics": [{"id": "not an id", "name": 5}, 7, None], "sweep_id": ["x"]}},
-        {"_id": 25, **begun, "info": {"metrics": {"loss": 1}, "a,b": {"$@": 1}}},
-        {"_id": 26, **begun, "experiment": {"sources": [5, ["a.py"], [], None], "repositories": "git", "name": 7}},
-        {"_id": 27, **begun, "experiment": {"repositories": [{"url": 1, "commit": None, "dirty": "maybe"}, 3]}},
-        {"_id": 28, **begun, "fail_trace": "boom", "status": "FAILED", "captured_out": b"\xff\x00"},
-        {"_id": 29, **begun, "fail_trace": [1, None, {"a": "b"}], "status": "FAILED", "captured_out": ["a", 1]},
-        {"_id": 30, **begun, "captured_out": "x" * LARGE, "status": "COMPLETED"},
-        {"_id": 31, **begun, "info": {"rows": [{"value": float(n), "text": "x" * 20} for n in range(150_000)]}},
-        {"_id": 32, **begun, "omniboard": {"tags": ["keep", 5, None, ["x"]], "notes": "**fine**"}},
-        {"_id": 33, **begun, "config": {"tags": "a, b,,c"}, "meta": {"comment": "x" * 5000, "tags": {"no": 1}}},
-        {"_id": 34, **begun, "meta": {"options": {"--beat-interval": "sixty"}}, "status": "RUNNING"},
-        {"_id": 35, **begun, "meta": {"options": {"--beat-interval": float("inf")}}, "status": "RUNNING"},
-        {"_id": -5, **begun, "artifacts": [{"name": None, "file_id": "x"}, "y"], "resources": [1, ["a"]]},
-        {"_id": "exp/with space?&<b>#%2F", "status": "RUNNING", "start_time": NOW - timedelta(days=900)},
-        {"_id": "17", **begun, "config": {"re": Regex("a+"), "id": ObjectId()}},
-        {"_id": ObjectId("5f0000000000000000000001"), **whole, **begun, "status": "INTERRUPTED"},
-        {"_id": {"part": 1, "of": "two"}, **begun, "config": {"when": NOW, "none": None, "yes": True}},
-    ]
-
-
-def hostile_metrics() -> list[Document]:
-    """Metrics of those runs, and of none."""
-    return [
-        {"run_id": 4, "name": "loss", "steps": [0, 1, 2], "values": [1.0, float("nan"), numpy(3.0)], "timestamps": []},
-        {"run_id": 4, "name": "val.acc.top-5", "steps": [0, 10], "values": [0.5, 0.75]},
-        {"run_id": 5, "name": None, "steps": "x", "values": 3},
-        {"run_id": 5, "name": "empty", "steps": [], "values": []},
-        {"run_id": 5, "name": "words", "steps": [1, 2], "values": ["a", None]},
-        {"run_id": 6, "name": "long", "steps": list(range(50_000)), "values": [0.5] * 50_000},
-        {"run_id": 7, "name": "uneven", "steps": [1, 2, 3], "values": [float("inf")]},
-        {"run_id": 999, "name": "orphan", "steps": [1], "values": [1.0]},
-        {"name": "nobody's"},
-        {},
-        {"_id": "own", "run_id": "17", "name": "x" * 500, "steps": [1], "values": [2]},
-    ]
+    documents = [{**document} for document in DOCUMENTS]
+    documents[3]["artifacts"] = [{"name": name, "file_id": file_id} for name, file_id in stored.items()]
+    documents[3]["experiment"] = {"name": "plain", "sources": [["plot.html", stored["plot.html"]]]}
+    ids = database["runs"].insert_many(documents).inserted_ids
+    database["metrics"].insert_many([{**metric} for metric in METRICS])
+    return list(ids)

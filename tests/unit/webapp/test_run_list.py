@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from engine.store import Store
 from engine.store.run_reader import RunReader
-from tests.hostile_runs import hostile_metrics, hostile_runs, numpy
+from tests import hostile_runs
+from tests.ancient_runs import ancient_metrics, ancient_runs, numpy
 from tests.unit.webapp.conftest import token
 from webapp.errors import QueryError
 from webapp.history.blueprint import HISTORIES
@@ -65,21 +66,28 @@ def ask(follower: Follower, text: str = "", sort: str = "id", at: datetime = NOW
 # hostile documents
 
 
-def test_forty_hostile_runs_are_all_listed(app: Flask, ada: FlaskClient, store: Store, follower: Follower) -> None:
-    documents = hostile_runs()
-    assert len(documents) == 40
+def insert_ancient(store: Store) -> list[Any]:
+    documents = ancient_runs()
     for document in documents:
         store.database["runs"].insert_one(document)
-    store.database["metrics"].insert_many(hostile_metrics())
+    store.database["metrics"].insert_many(ancient_metrics())
+    return [document["_id"] for document in documents]
+
+
+@pytest.mark.parametrize("kind", ["hostile", "ancient"])
+def test_forty_hostile_runs_are_all_listed(
+    app: Flask, ada: FlaskClient, store: Store, follower: Follower, kind: str
+) -> None:
+    ids = hostile_runs.insert(store.database) if kind == "hostile" else insert_ancient(store)
+    assert len(ids) == 40
     follow(follower)
-    assert set(ask(follower)) == {fields.key_of(document["_id"]) for document in documents}
+    assert set(ask(follower)) == {fields.key_of(run_id) for run_id in ids}
     answer = ada.get("/history?size=50")
     assert answer.status_code == 200
     html = answer.get_data(as_text=True)
     assert len(re.findall(r"<tr data-n=", html)) == 40
-    assert "<script>alert" not in html
-    assert "<b>odd" not in html
-    assert "hunter2" not in html
+    for harm in ("<script>alert", hostile_runs.SCRIPT, "<b>odd", "hunter2"):
+        assert harm not in html
     app.extensions[HISTORIES].get().followed = True  # what is there has been read
     for column in sorted(follower.index._names)[::30]:
         for sign in ("", "-"):
@@ -89,10 +97,10 @@ def test_forty_hostile_runs_are_all_listed(app: Flask, ada: FlaskClient, store: 
 
 
 def test_what_is_damaged_is_read_as_far_as_it_goes(store: Store, follower: Follower) -> None:
-    for document in hostile_runs():
+    for document in ancient_runs():
         if document["_id"] not in (30, 31):
             store.database["runs"].insert_one(document)
-    store.database["metrics"].insert_many(hostile_metrics())
+    store.database["metrics"].insert_many(ancient_metrics())
     follow(follower)
     assert ask(follower, "result = 0.25") == ["4"]
     assert ask(follower, "result = 1.5") == ["17"]
