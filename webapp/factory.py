@@ -29,6 +29,7 @@ from webapp.models.views import blueprint as models
 from webapp.monitor.views import blueprint as monitor
 from webapp.realtime import sockets
 from webapp.realtime.relay import Relay
+from webapp.realtime.run_pages import RunPages
 from webapp.realtime.runs import RunWatcher
 from webapp.reports.views import blueprint as reports
 from webapp.services.histories import Histories
@@ -110,7 +111,8 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
     errors.register(app)
     register_filters(app)
     app.after_request(_headers)
-    sockets.attach(app, socketio, Relay(store, socketio, settings), RunWatcher(app, runs, socketio), start=relay)
+    watcher, pages = RunWatcher(app, runs, socketio), RunPages(store.run_parts, socketio)
+    sockets.attach(app, socketio, Relay(store, socketio, settings), watcher, pages, start=relay)
     return app
 
 

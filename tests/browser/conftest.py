@@ -125,7 +125,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def store(server: Server) -> Iterator[Store]:
     opened = server.store()
-    kept = ("sweeps", "trials", "events", "runs", "metrics", "machines", "datasets", "models", "reports", "notices")
+    kept = (
+        "sweeps",
+        "trials",
+        "events",
+        "runs",
+        "metrics",
+        "machines",
+        "datasets",
+        "models",
+        "reports",
+        "notices",
+        "run_notes",
+        "fs.files",
+        "fs.chunks",
+    )
     for name in kept:
         opened.database[name].delete_many({})
     yield opened

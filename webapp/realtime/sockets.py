@@ -1,9 +1,11 @@
 """The sockets: who may connect, and joining a room.
 
 Browser → server: `join` {sweep, after}, `join_home` {}, `join_notices` {} and `join_history` {query, newest, version,
-shown}; each is answered by an acknowledgement.
+shown}, `join_run` {run, output}; each is answered by an acknowledgement.
 Server → browser: `events` {sweep, events}, `overview`, `ended` [sweep] as webapp.services.home gives them, `runs` and
-`runs_progress` as webapp.realtime.runs does, `database` {ok}.
+`runs_progress` as webapp.realtime.runs does, `run` {run, state, label, active, ended, seconds, result}, `run_output`
+{run, start, end, text, anew}, `run_metrics` {run, metrics: [{name, start, total, steps, values, seconds}]}, `database`
+{ok}.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from engine.errors import NotFound, StoreError
 from webapp.extensions import STORE, store
 from webapp.realtime.door import Door
 from webapp.realtime.relay import HOME, NOTICES, ROOMS, Relay
+from webapp.realtime.run_pages import RunPages
 from webapp.realtime.runs import RunWatcher
 from webapp.services import accounts, rights, sessions
 
@@ -27,22 +30,24 @@ RELAY = "nhop.relay"
 DOOR = "nhop.door"
 
 
-def attach(app: Flask, socketio: SocketIO, relay: Relay, watcher: RunWatcher, start: bool) -> None:
-    """Install the handlers, and start the relay and the followers of the runs."""
+def attach(app: Flask, socketio: SocketIO, relay: Relay, watcher: RunWatcher, pages: RunPages, start: bool) -> None:
+    """Install the handlers, and start the relay, the followers of the runs, and those of single ones."""
     app.extensions[RELAY] = relay
     door = app.extensions[DOOR] = Door(app.extensions[STORE], _Sockets(socketio))
     socketio.on_event("connect", lambda *_: _connect(door))
-    socketio.on_event("disconnect", lambda *_: _leave(door, relay, watcher))
+    socketio.on_event("disconnect", lambda *_: _leave(door, relay, watcher, pages))
     for event, join in (
         ("join", lambda message=None: _join(relay, message)),
         ("join_home", lambda *_: relay.join_home(_sid(), lambda: join_room(HOME))),
         ("join_notices", lambda *_: relay.join_notices(_sid(), lambda: join_room(NOTICES))),
         ("join_history", lambda message=None: watcher.join(message, _sid(), join_room)),
+        ("join_run", lambda message=None: pages.join(message, _sid(), join_room)),
     ):
         socketio.on_event(event, functools.partial(_answered, event, join))
     if start:
         socketio.start_background_task(relay.run)
         socketio.start_background_task(watcher.run)
+        socketio.start_background_task(pages.run)
         socketio.start_background_task(door.run)
 
 
@@ -68,10 +73,9 @@ def _connect(door: Door) -> None:
     door.enter(_sid(), _secret())
 
 
-def _leave(door: Door, relay: Relay, watcher: RunWatcher) -> None:
-    door.leave(_sid())
-    relay.leave(_sid())
-    watcher.leave(_sid())
+def _leave(*places: Door | Relay | RunWatcher | RunPages) -> None:
+    for place in places:
+        place.leave(_sid())
 
 
 def _join(relay: Relay, message: Any) -> dict[str, Any]:
@@ -90,7 +94,7 @@ def _answered(event: str, join: Callable[..., dict[str, Any]], *message: Any) ->
             return {"error": "log in again", "login": True}
         return join(*message[:1])
     except NotFound:
-        return {"error": "no such sweep"}
+        return {"error": "there is nothing of that name"}
     except (KeyError, ValueError):  # the client has gone meanwhile
         return {"error": "not connected"}
     except StoreError:

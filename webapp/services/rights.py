@@ -155,6 +155,7 @@ EVENTS: Mapping[str, Right] = {
     "join": VIEWER,
     "join_home": VIEWER,
     "join_notices": VIEWER,
+    "join_run": VIEWER,
     "join_history": VIEWER,
 }
 """Socket event → who may."""

@@ -48,12 +48,13 @@ class Line:
 def listed(parts: RunParts, run_id: Any) -> list[Metric]:
     """The metrics of a run by name."""
     return [
-        Metric(_name(one), one["n"], finite(one["last"][0]) if one["last"] else None)
+        Metric(name_of(one), one["n"], finite(one["last"][0]) if one["last"] else None)
         for one in parts.metric_lengths(run_id)
     ]
 
 
-def _name(metric: Mapping[str, Any]) -> str:
+def name_of(metric: Mapping[str, Any]) -> str:
+    """The name of a metric, whatever stands there."""
     name = metric.get("name")
     return name if isinstance(name, str) else text(name)
 
@@ -137,7 +138,7 @@ def chart(
         weight: of the past in the smoothed value, from 0 to below 1.
         low, high: only what lies between these x, with the point before and the one after; infinite: everything.
     """
-    metric = next((one for one in parts.metric_lengths(document["_id"]) if _name(one) == name), None)
+    metric = next((one for one in parts.metric_lengths(document["_id"]) if name_of(one) == name), None)
     nothing = {"name": name, "total": 0, "x": [], "y": [], "low": None, "high": None, "timed": False}
     if metric is None:
         return nothing
@@ -223,10 +224,10 @@ def _first(hits: npt.NDArray[np.bool_], stretch: npt.NDArray[np.intp], stretches
 
 def new_points(parts: RunParts, metric: Mapping[str, Any], start: int, started: datetime | None) -> Document:
     """The points of a metric from number *start* on: {name, start, total, steps, values, seconds}."""
-    part = line_of(parts.metric_part(metric["_id"], start, metric["n"] - start))
+    part = line_of(parts.metric_part(metric["_id"], start, metric["n"] - start) if start < metric["n"] else {})
     seconds = part.moments - (started.timestamp() if started else math.nan)
     told = {"steps": part.steps.tolist(), "values": part.values.tolist(), "seconds": seconds.tolist()}
-    return dict(plain({"name": _name(metric), "start": start, "total": metric["n"], **told}))
+    return dict(plain({"name": name_of(metric), "start": start, "total": metric["n"], **told}))
 
 
 def mean_of(lines: Sequence[tuple[Numbers, Numbers]], most: int = 400) -> Document:

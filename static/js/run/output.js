@@ -18,10 +18,10 @@ export class Output {
   }
 
   // What follows *end*, or stands in place of everything: when there was too much between, or what was written has changed.
-  add({ text, start, end }) {
+  add({ text, start, end, anew = false }) {
     const { place } = this;
     const atEnd = place.scrollHeight - place.scrollTop - place.clientHeight < 40;
-    if (start !== this.end || this.parts.length + this.open.text.length === 0) this.clear(start);
+    if (anew || start !== this.end || this.parts.length + this.open.text.length === 0) this.clear(start);
     this.end = end;
     this.total = Math.max(end, this.total);
     const whole = this.open.text + text;

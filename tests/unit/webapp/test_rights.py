@@ -46,6 +46,7 @@ BODIES: dict[str, dict[str, Any]] = {
 def world(store: Store, settings: Settings) -> dict[str, Any]:
     """Things of olga, as parts of addresses."""
     olga = Account("olga", "olga", "editor", 0)
+    store.runs.create({"status": "RUNNING"})
     datasets.upload(store, settings, olga, BytesIO(b"a,b,c\n" + b"1,2,3\n4,5,6\n" * 20), "table.csv", "table", NOW)
     return {
         "sweep_id": store.sweeps.create("x", "olga", {}, 1, 1, 1, NOW),
@@ -120,7 +121,7 @@ def test_each_role_gets_what_the_table_says_of_every_socket_event(
     if not socket.is_connected():
         return
     for event in EVENTS.keys() - {"connect", "disconnect"}:
-        answer = socket.emit(event, {"sweep": world["sweep_id"], "after": 0}, callback=True)
+        answer = socket.emit(event, {"sweep": world["sweep_id"], "after": 0, "run": "1", "output": 0}, callback=True)
         assert ("error" in answer) == (has < EVENTS[event]), event
     assert socket.emit("forgotten", {}, callback=True) is None
     socket.disconnect()

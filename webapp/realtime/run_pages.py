@@ -1,0 +1,192 @@
+"""The pages of single runs, kept up to date: whoever writes the run, it tells of itself by its heartbeats.
+
+A watched run is asked for its state and heartbeat a few times a second; only when these have changed, for what it has
+written since: output from a place on, points of metrics from a number on. Joining and telling of one run exclude each
+other, so that a browser gets all of it, in order, once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from engine.errors import NotFound, StoreError, StoreUnavailable
+from engine.store.run_parts import RunParts
+from webapp.realtime.relay import Emitter
+from webapp.services import run_metrics, run_output
+from webapp.services.run_page import news
+from webapp.services.runs import date, find
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 0.3
+LATE_SECONDS = 2.0
+"""Output and metrics of a run that goes on are looked for so often even without a heartbeat: some write them apart."""
+OVER_SECONDS = 5.0
+"""A run that has ended is looked at so often."""
+OUTAGE_SECONDS = 2.0
+IDLE_SECONDS = 5.0
+KNOWN = 200
+"""Characters before the new ones that are compared, to see whether what was written has changed."""
+MOST_POINTS = 2000
+"""Of one metric in one message; a page asks for more by itself."""
+GOES_ON = ("RUNNING", "QUEUED")
+
+
+@dataclass(slots=True)
+class Room:
+    """The browsers that look at one run, and what they have been told: output up to *end*, of which the last
+    characters are *known*, and so many points of each metric."""
+
+    run_id: Any
+    text: str
+    beat: Mapping[str, Any]
+    end: int
+    known: str
+    metrics: dict[str, int]
+    told: dict[str, Any]
+    looked: float = 0.0
+    members: set[str] = field(default_factory=set)
+
+
+class RunPages:
+    """The runs that somebody looks at."""
+
+    def __init__(self, parts: RunParts, emitter: Emitter) -> None:
+        self._parts = parts
+        self._emitter = emitter
+        self._guard = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+        self._rooms: dict[str, Room] = {}
+        self._watched = threading.Event()
+
+    def join(self, message: Any, sid: str, enter: Callable[[str], None]) -> dict[str, Any]:
+        """Let client *sid* look at a run. *message* is {run, output}: its id, and where the client's output ends.
+
+        Sends what was written after that, and returns {news, metrics: {name: how many points}}.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        given = message if isinstance(message, dict) else {}
+        text, after = given.get("run"), given.get("output")
+        if not isinstance(text, str) or isinstance(after, bool) or not isinstance(after, int) or after < 0:
+            return {"error": "`run` must be the id of a run, and `output` a number of at least 0"}
+        run_id = find(self._parts, text)["_id"]
+        name = f"run:{text}"
+        with self._locks.setdefault(name, threading.Lock()):
+            room = self._rooms.get(name)
+            if room is None:
+                room = self._open(run_id, text)
+            else:
+                self._advance(name, room)
+            self._send_output(room, after, room.end, sid)
+            enter(name)
+            with self._guard:
+                self._rooms[name] = room
+                room.members.add(sid)
+                self._watched.set()
+        return {"news": room.told, "metrics": dict(room.metrics)}
+
+    def leave(self, sid: str) -> None:
+        """Client *sid* looks at nothing any more."""
+        with self._guard:
+            for name in [name for name, room in self._rooms.items() if sid in room.members]:
+                self._rooms[name].members.discard(sid)
+                if not self._rooms[name].members:
+                    del self._rooms[name]
+            if not self._rooms:
+                self._watched.clear()
+
+    def run(self) -> None:
+        """Keep the pages up to date for ever; idle while nobody looks."""
+        while True:
+            if self._watched.wait(IDLE_SECONDS):
+                self._emitter.sleep(BEAT_SECONDS if self.turn() else OUTAGE_SECONDS)
+
+    def turn(self) -> bool:
+        """Tell every room what is new, once; False: the database does not answer."""
+        with self._guard:
+            rooms = list(self._rooms.items())
+        for name, room in rooms:
+            try:
+                with self._locks.setdefault(name, threading.Lock()):
+                    if room.members:
+                        self._advance(name, room)
+            except StoreUnavailable as error:
+                log.warning("the pages of runs wait: %s", error)
+                return False
+            except (StoreError, NotFound):
+                log.exception("run %s cannot be followed just now", room.text)
+            except Exception:
+                log.exception("run %s met an unexpected error; its page waits", room.text)
+        return True
+
+    def _open(self, run_id: Any, text: str) -> Room:
+        beat = self._parts.beat(run_id) or {}
+        end = self._parts.output_length(run_id) or 0
+        metrics = {run_metrics.name_of(one): one["n"] for one in self._parts.metric_lengths(run_id)}
+        told = {"run": text, **news({"_id": run_id, **beat}, datetime.now(UTC))}
+        return Room(run_id, text, beat, end, self._before(run_id, end), metrics, told, time.monotonic())
+
+    def _advance(self, name: str, room: Room) -> None:
+        """Tell a room what is new; its lock is held."""
+        since = time.monotonic() - room.looked
+        goes_on = room.beat.get("status") in GOES_ON
+        if not goes_on and since < OVER_SECONDS:
+            return
+        beat = self._parts.beat(room.run_id)
+        if beat is None:
+            return
+        if beat != room.beat or since > LATE_SECONDS:
+            room.looked = time.monotonic()
+            self._tell_output(name, room)
+            self._tell_metrics(name, room, date(beat.get("start_time")))
+            room.beat = beat
+        told = {"run": room.text, **news({"_id": room.run_id, **beat}, datetime.now(UTC))}
+        if told != room.told:
+            room.told = told
+            self._emitter.emit("run", told, to=name)
+
+    def _tell_output(self, name: str, room: Room) -> None:
+        end = self._parts.output_length(room.run_id) or 0
+        start = room.end
+        if end < start or self._before(room.run_id, start) != room.known:
+            start = -1
+        if start != end:
+            self._send_output(room, start, end, name)
+            room.end, room.known = end, self._before(room.run_id, end)
+
+    def _send_output(self, room: Room, start: int, end: int, to: str) -> None:
+        """Send the output from *start* to *end*; only its end, in place of everything, where that is too much or
+        *start* is none of its places."""
+        if start == end:
+            return
+        if 0 <= start < end and end - start <= run_output.LONGEST:
+            part = {"text": self._parts.output(room.run_id, start, end - start), "start": start, "end": end}
+        else:
+            last = run_output.before(self._parts, room.run_id, end, end)
+            part = {"text": last.text, "start": last.start, "end": last.end}
+        self._emitter.emit("run_output", {"run": room.text, "anew": part["start"] != start, **part}, to=to)
+
+    def _tell_metrics(self, name: str, room: Room, started: datetime | None) -> None:
+        news = []
+        for metric in self._parts.metric_lengths(room.run_id):
+            called, count = run_metrics.name_of(metric), metric["n"]
+            before = room.metrics.get(called, 0)
+            if count == before:
+                continue
+            start = before if before < count <= before + MOST_POINTS else count
+            news.append(run_metrics.new_points(self._parts, metric, start, started))
+            room.metrics[called] = count
+        if news:
+            self._emitter.emit("run_metrics", {"run": room.text, "metrics": news}, to=name)
+
+    def _before(self, run_id: Any, end: int) -> str:
+        start = max(0, end - KNOWN)
+        return self._parts.output(run_id, start, end - start) if end else ""
