@@ -80,12 +80,12 @@ class Client:
         for found in self.pages("/sweeps", state=state, owner=owner):
             yield Sweep(self, found)
 
-    def runs(self) -> Iterator[dict[str, Any]]:
-        """The runs of the history, the newest first."""
-        return self.pages("/runs")
+    def runs(self, where: str = "", text: str = "", sort: str = "") -> Iterator[dict[str, Any]]:
+        """The runs of the history, the newest first; filtered and sorted as on its page."""
+        return self.pages("/runs", where=where, text=text, sort=sort)
 
     def run(self, run_id: int | str) -> dict[str, Any]:
-        """A run of the history, with its configuration and `metrics`: {name: {steps, values, last}}."""
+        """A run of the history, with its configuration and `metrics`: {name: {total, steps, values}}."""
         path = f"/runs/{_quoted(run_id)}"
         metrics = self.request("GET", f"{path}/metrics")["items"]
         return {**self.request("GET", path), "metrics": {metric["name"]: metric for metric in metrics}}

@@ -22,6 +22,7 @@ compress = Compress()
 
 STORE = "nhop.store"
 SETTINGS = "nhop.settings"
+HISTORIES = "nhop.histories"
 
 
 def store() -> Store:

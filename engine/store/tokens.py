@@ -6,7 +6,7 @@ last opened something, or None}.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from pymongo import DESCENDING
@@ -39,12 +39,10 @@ class Tokens:
         with answered():
             return list(self._collection.find({"account": account}).sort("created", DESCENDING).limit(MOST))
 
-    def used(self, token_id: str, now: datetime, every: timedelta) -> None:
-        """Note that a token has opened something, once in so long."""
+    def used(self, token_id: str, now: datetime) -> None:
+        """Note that a token has opened something."""
         with answered():
-            self._collection.update_one(
-                {"_id": token_id, "$or": [{"used": None}, {"used": {"$lt": now - every}}]}, {"$set": {"used": now}}
-            )
+            self._collection.update_one({"_id": token_id}, {"$set": {"used": now}})
 
     def revoke(self, account: str, token_id: str) -> bool:
         """Forget a token of an account; False where it has none of this id."""

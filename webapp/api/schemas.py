@@ -48,6 +48,12 @@ class TrialQuery(Paged):
     text: str = Field("", max_length=200, description="Words to be found; `batch_size>300` compares an axis.")
 
 
+class RunQuery(Paged):
+    where: str = Field("", max_length=2000, description="A filter, as the history's page takes it.")
+    text: str = Field("", max_length=200, description="Words to be found.")
+    sort: str = Field("-started", max_length=200, description="A field; with - before it the largest first.")
+
+
 class VersionQuery(Query):
     version: str = Field("", max_length=64, description="Digits that its sha256 begins with. Without it: the newest.")
 
@@ -235,39 +241,36 @@ class Run(BaseModel):
 
     id: str
     name: str
-    experiment: str
-    model: str
     state: str = Field(description="running, completed, failed, interrupted, dead, queued, or other.")
-    label: str
+    experiment: str | None
     started: datetime | None
     active: datetime | None = Field(description="Its last sign of life.")
-    host: str
-    result: str
-    sweep_id: str = Field(description="Empty: it is no sweep of this program.")
+    host: str | None
+    result: str | None
 
 
 class RunDetail(Run):
     """A run with what was recorded of it."""
 
+    sweep_id: str = Field(description="Empty: it is no sweep of this program.")
     config: Any
     info: Any
-    host_info: Any
 
 
 class Runs(BaseModel):
-    """Runs, the newest first."""
+    """Runs, the newest first or as asked for."""
 
     items: list[Run]
     next: str | None = Field(description="The cursor of the rows after these; null: there are none.")
 
 
 class Metric(BaseModel):
-    """A metric of a run, thinned to about 1,000 points."""
+    """A metric of a run, thinned to about 1,500 points."""
 
     name: str
+    total: int = Field(description="How many points were recorded.")
     steps: list[float]
     values: list[float | None]
-    last: float | None
 
 
 class Metrics(BaseModel):

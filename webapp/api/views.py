@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import tempfile
 import time
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import cast
+from urllib.parse import parse_qsl
 
-from flask import Response, g, request, send_file
+from flask import Response, current_app, g, request, send_file
 
 from webapp.api import schemas
 from webapp.api.operations import blueprint, cursor_of, operation, place_of
-from webapp.extensions import settings, store
-from webapp.services import classes, datasets, exports, home, monitor, steering, sweeps, trials
+from webapp.extensions import HISTORIES, settings, store
+from webapp.services import (
+    classes,
+    datasets,
+    exports,
+    history,
+    home,
+    monitor,
+    run_metrics,
+    runs,
+    steering,
+    sweeps,
+    trials,
+)
+from webapp.services.histories import Histories
+from webapp.services.history import Asked
 from webapp.services.plain import plain
 
 __all__ = ["blueprint"]
@@ -22,6 +40,7 @@ __all__ = ["blueprint"]
 SWEEPS, TRIALS, RUNS, DATASETS, MODELS, MACHINES = "Sweeps", "Trials", "Runs", "Data sets", "Models", "Machines"
 
 SWEEP, TRIAL = "/sweeps/<sweep_id>", "/sweeps/<sweep_id>/trials/<int:number>"
+MOST_METRICS = 60
 BLOCK = 2**18
 TURN = 0.0001
 """Seconds that other requests get between blocks of an upload: with zero, gevent would look at no socket."""
@@ -170,6 +189,50 @@ def download_model(sweep_id: str, number: int) -> Response:
     return send_file(path, mimetype="application/zip", as_attachment=True, download_name=name)
 
 
+@operation("GET", "/runs", RUNS, query=schemas.RunQuery, answer=schemas.Runs)
+def list_runs(query: schemas.RunQuery) -> schemas.Runs:
+    """List the runs of the history, of this and any other Sacred experiment."""
+    columns = ("experiment", "started", "active", "host", "result")
+    after = place_of(query.cursor)[0] if query.cursor else ""
+    asked = Asked(query.where, query.text, query.sort, ",".join(columns), query.limit, after)
+    page = history.page(_histories().get(), asked, _now())
+    following = dict(parse_qsl(page.older)).get("after") if len(page.rows) == query.limit else None
+    return schemas.Runs(
+        items=[
+            schemas.Run(
+                id=line.id, name=line.name, state=line.state,
+                **{name: cell.value for name, cell in zip(columns, line.cells, strict=True)},
+            )
+            for line in page.rows
+        ],
+        next=cursor_of(following) if following else None,
+    )  # fmt: skip
+
+
+@operation("GET", "/runs/<path:run_id>", RUNS, answer=schemas.RunDetail)
+def get_run(run_id: str) -> schemas.RunDetail:
+    """Get a run with its configuration."""
+    document = runs.find(store().run_parts, run_id)
+    info = document.get("info")
+    kept = {key: value for key, value in info.items() if key != "metrics"} if isinstance(info, Mapping) else info
+    recorded = {"config": plain(document.get("config")), "info": plain(kept)}
+    return schemas.RunDetail.model_validate({**asdict(runs.row(document, _now())), **recorded})
+
+
+@operation("GET", "/runs/<path:run_id>/metrics", RUNS, answer=schemas.Metrics)
+def get_metrics(run_id: str) -> schemas.Metrics:
+    """Get the metrics of a run, thinned; of a run with very many the first 60."""
+    parts = store().run_parts
+    document = runs.find(parts, run_id)
+    names = [metric.name for metric in run_metrics.listed(parts, document["_id"])][:MOST_METRICS]
+    lines = [run_metrics.chart(parts, document, name, "step", 0.0, -math.inf, math.inf) for name in names]
+    return schemas.Metrics(
+        items=[
+            schemas.Metric(name=line["name"], total=line["total"], steps=line["x"], values=line["y"]) for line in lines
+        ]
+    )
+
+
 @operation("GET", "/datasets", DATASETS, answer=schemas.Datasets)
 def list_datasets() -> schemas.Datasets:
     """List the data sets, those built in first."""
@@ -221,6 +284,10 @@ def list_machines() -> schemas.Machines:
     """List the machines that run sweeps."""
     found = home.machines(store(), _now())
     return schemas.Machines(items=[schemas.Machine.model_validate(one) for one in found])
+
+
+def _histories() -> Histories:
+    return cast(Histories, current_app.extensions[HISTORIES])
 
 
 def _sweep(sweep_id: str) -> schemas.SweepDetail:

@@ -131,7 +131,8 @@ def account_of(store: Store, token: str, now: datetime) -> Account | None:
     account = accounts.find(store, found["account"])
     if account is None:
         return None
-    store.tokens.used(found["_id"], now, NOTED)
+    if found["used"] is None or now - found["used"] >= NOTED:
+        store.tokens.used(found["_id"], now)
     return account if found["scope"] == "write" else replace(account, role="viewer")
 
 

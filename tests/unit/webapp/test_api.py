@@ -334,6 +334,34 @@ def test_an_upload_may_be_larger_than_other_requests_but_not_too_large(ada: Prog
     problems(ada.ask("PUT", "/datasets/large", data=too_large, content_type="text/csv"), 413)
 
 
+def test_runs_of_any_experiment_are_listed_and_told_with_their_metrics(ada: Program, store: Store) -> None:
+    made = []
+    for number in range(5):
+        run = {"experiment": {"name": "other"}, "status": "COMPLETED", "start_time": NOW + timedelta(minutes=number)}
+        run |= {
+            "config": {"lr": float("nan"), "n": number},
+            "info": {"metrics": [1], "a": 1},
+            "host": {"ENV": {"KEY": "s"}},
+        }
+        made.append(str(store.runs.create(run)))
+    store.runs.put_metric(int(made[0]), "loss", [1, 2, 3], [2.0, float("nan"), 1.0], [NOW] * 3)
+    seen, path = [], "/runs?limit=2"
+    while path:
+        page = ada.get(path)
+        seen += [run["id"] for run in page["items"]]
+        path = page["next"] and f"/runs?limit=2&cursor={page['next']}"
+    assert seen == made[::-1]
+    assert [run["id"] for run in ada.get("/runs?where=config.n>2&sort=started")["items"]] == made[3:]
+    run = ada.get(f"/runs/{made[0]}")
+    assert (run["config"], run["info"], run["started"]) == ({"lr": None, "n": 0}, {"a": 1}, "2026-01-01T12:00:00Z")
+    assert "ENV" not in str(run)
+    (metric,) = ada.get(f"/runs/{made[0]}/metrics")["items"]
+    assert metric == {"name": "loss", "total": 3, "steps": [1.0, 2.0, 3.0], "values": [2.0, None, 1.0]}
+    problems(ada.ask("GET", "/runs?where=((("), 400)
+    problems(ada.ask("GET", "/runs/nobody"), 404)
+    problems(ada.ask("GET", "/runs/nobody/metrics"), 404)
+
+
 def test_models_and_machines_are_listed(ada: Program, store: Store) -> None:
     store.machines.beat("here", 1, 2, ["x"], datetime.now(UTC), [0.5, 2])
     assert ada.get("/machines")["items"] == [

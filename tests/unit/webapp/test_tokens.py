@@ -50,6 +50,14 @@ def test_a_token_does_no_more_than_its_account_may_by_now(store: Store, ada: Acc
     assert tokens.account_of(store, token, NOW) is None
 
 
+def test_a_deactivated_account_has_no_tokens_that_open_anything(store: Store, ada: Account) -> None:
+    token = make(store, ada)
+    store.users.change("ada", active=False)
+    assert tokens.account_of(store, token, NOW) is None
+    store.users.change("ada", active=True)
+    assert tokens.account_of(store, token, NOW) is not None
+
+
 def test_a_viewer_gets_no_token_that_writes(store: Store) -> None:
     vera = accounts.create(store, "vera", "correct horse", "viewer", NOW)
     with pytest.raises(ConfigError, match="scope: this account may only look"):
