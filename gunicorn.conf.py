@@ -19,6 +19,9 @@ keepalive = 5
 loglevel = "warning"
 accesslog = None
 control_socket_disable = True
+# What a proxy says counts only where the setting `proxies` says so, in webapp/factory.py.
+secure_scheme_headers = {}
+forwarder_headers = ""
 proc_name = "nhop"
 
 

@@ -132,7 +132,7 @@ def _database(settings: Settings) -> Iterator[Store]:
     held = embedded.use(settings.data_dir) if settings.embedded else None
     try:
         if held is not None:
-            embedded.start(settings.data_dir)
+            embedded.start(settings.data_dir, guard=True)
         with closing(connect(embedded.uri_of(settings), settings.database)) as store:
             store.ping()
             yield store

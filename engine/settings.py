@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONFIG_FILE = ROOT / "config.yaml"
 MOST_UPLOAD_MB = 10_000
 MOST_AUDIT_DAYS = 36_500
+MOST_PROXIES = 10
 
 SETTINGS: Mapping[str, tuple[str, Any, str]] = {
     "host": ("NHOP_HOST", "127.0.0.1", "address the dashboard listens on"),
@@ -38,6 +39,18 @@ SETTINGS: Mapping[str, tuple[str, Any, str]] = {
         "NHOP_PUBLIC_URL",
         "",
         "where browsers reach the dashboard, for the links in notifications; empty: http at host and port",
+    ),
+    "trusted_hosts": (
+        "NHOP_TRUSTED_HOSTS",
+        "",
+        "names that browsers may call the dashboard by, separated by commas, .example.org for all below it; localhost, "
+        "this machine's name, that of public_url and addresses in digits always may",
+    ),
+    "proxies": ("NHOP_PROXIES", 0, "reverse proxies in front of the dashboard whose X-Forwarded headers count"),
+    "data_folders": (
+        "NHOP_DATA_FOLDERS",
+        "data/source_code, data/files",
+        "folders, separated by commas, below which load_data_dir of sweeps made in the dashboard must be",
     ),
     "webhook_hosts": (
         "NHOP_WEBHOOK_HOSTS",
@@ -78,6 +91,9 @@ class Settings:
     upload_mb: int
     audit_days: int
     public_url: str
+    trusted_hosts: str
+    proxies: int
+    data_folders: str
     webhook_hosts: str
     smtp_host: str
     smtp_port: int
@@ -101,6 +117,15 @@ class Settings:
         """Where a browser finds the dashboard: on this machine, unless `public_url` says more."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104 - compared, not bound
         return self.public_url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def may_read(self, path: str) -> bool:
+        """Whether a sweep made in the dashboard may read this file or folder as its data, wherever links lead."""
+        try:
+            wanted = (ROOT / path).resolve()
+            folders = [(ROOT / Path(name.strip()).expanduser()).resolve() for name in self.data_folders.split(",")]
+        except (OSError, RuntimeError, ValueError):
+            return False
+        return any(wanted.is_relative_to(folder) for folder in folders if folder != ROOT)
 
     def environment(self) -> dict[str, str]:
         """The environment that gives a child process these same settings."""
@@ -147,6 +172,8 @@ def load(environ: Mapping[str, str] = os.environ, config_file: Path = CONFIG_FIL
         raise SettingsError(f"{sources['sweep_slots']}: must be at least 1, got {values['sweep_slots']}")
     if not 1 <= values["upload_mb"] <= MOST_UPLOAD_MB:
         raise SettingsError(f"{sources['upload_mb']}: must be from 1 to {MOST_UPLOAD_MB}, got {values['upload_mb']}")
+    if not 0 <= values["proxies"] <= MOST_PROXIES:
+        raise SettingsError(f"{sources['proxies']}: must be from 0 to {MOST_PROXIES}, got {values['proxies']}")
     if not 1 <= values["audit_days"] <= MOST_AUDIT_DAYS:
         most = MOST_AUDIT_DAYS
         raise SettingsError(f"{sources['audit_days']}: must be from 1 to {most}, got {values['audit_days']}")

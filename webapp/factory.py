@@ -9,6 +9,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 from flask import Flask, Response, request
+from flask.sessions import SecureCookieSessionInterface
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from engine.settings import ROOT, Settings
 from engine.store import Store
@@ -27,6 +29,7 @@ from webapp.history import blueprint as history
 from webapp.history.blueprint import HISTORIES
 from webapp.models.views import blueprint as models
 from webapp.monitor.views import blueprint as monitor
+from webapp.origins import TrustedHosts, same_origin
 from webapp.realtime import sockets
 from webapp.realtime.relay import Relay
 from webapp.realtime.run_pages import RunPages
@@ -41,8 +44,12 @@ LARGEST_REQUEST = 2 * 2**20
 
 POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'"
+    "form-action 'self'; frame-ancestors 'none'; frame-src 'none'"
 )
+UNUSED = "accelerometer=(), camera=(), geolocation=(), gyroscope=(), microphone=(), payment=(), usb=()"
+"""What a browser offers to pages and these do not need."""
+HSTS = "max-age=31536000"
+"""Over TLS: a browser that was here once never again asks in the clear, for a year."""
 
 FILES = ("static", "bootstrap.static")
 COMPRESSED = {
@@ -70,6 +77,7 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
         PROVIDE_AUTOMATIC_OPTIONS=False,  # no page needs them
         SESSION_COOKIE_NAME="nhop",
         SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SECURE=settings.url.startswith("https:"),
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=timedelta(days=14),
         WTF_CSRF_TIME_LIMIT=None,
@@ -79,6 +87,7 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
         COMPRESS_ALGORITHM=["br", "gzip"],
         COMPRESS_BR_LEVEL=5,
     )
+    app.session_interface = Cookies()
     app.extensions[STORE] = store
     app.extensions[SETTINGS] = settings
     app.extensions[HISTORIES] = runs = Histories(settings, store)
@@ -86,7 +95,14 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
     bootstrap.init_app(app)
     compress.init_app(app)
     login_manager.init_app(app, add_context_processor=False)  # pages have `viewer`, which asks the store only once
-    socketio.init_app(app, async_mode=async_mode, serve_client=False, manage_session=False, transports=["websocket"])
+    socketio.init_app(
+        app,
+        async_mode=async_mode,
+        serve_client=False,
+        manage_session=False,
+        transports=["websocket"],
+        cors_allowed_origins=same_origin,
+    )
     for blueprint in (
         auth,
         tokens,
@@ -111,9 +127,25 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
     errors.register(app)
     register_filters(app)
     app.after_request(_headers)
+    app.wsgi_app = TrustedHosts(app.wsgi_app, settings)  # type: ignore[method-assign]
+    if count := settings.proxies:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=count, x_proto=count, x_host=count, x_port=0, x_prefix=0
+        )
     watcher, pages = RunWatcher(app, runs, socketio), RunPages(store.run_parts, socketio)
     sockets.attach(app, socketio, Relay(store, socketio, settings), watcher, pages, start=relay)
     return app
+
+
+class Cookies(SecureCookieSessionInterface):
+    """Sessions in a cookie that, over TLS, is never sent in the clear and never for another host."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return super().get_cookie_secure(app) or request.is_secure
+
+    def get_cookie_name(self, app: Flask) -> str:
+        name = super().get_cookie_name(app)
+        return f"__Host-{name}" if self.get_cookie_secure(app) else name
 
 
 def secret_key(data_dir: Path) -> bytes:
@@ -135,6 +167,10 @@ def _headers(response: Response) -> Response:
     response.headers.setdefault("X-Frame-Options", "DENY")  # but for a file of a run, shown in a sandbox
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.headers["Permissions-Policy"] = UNUSED
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = HSTS
     if request.endpoint not in FILES:
         response.headers["Cache-Control"] = "no-store"
     return _compressed(response) if request.endpoint in COMPRESSED else response

@@ -29,7 +29,7 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
         _check_defaults()
         administrator = _administrator(environ)
         if settings.embedded:
-            found, new = embedded.start(settings.data_dir)
+            found, new = embedded.start(settings.data_dir, guard=True)
             started = found if new else None
         token = _populate(settings, administrator)
     except (NhopError, OSError) as error:

@@ -8,24 +8,32 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import random
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 import psutil
+from pymongo.errors import OperationFailure
 
 from engine.errors import StoreUnavailable
 from engine.identity import identity
 from engine.settings import Settings
+from engine.store.calls import answered
 from engine.store.connection import connect
 
+USER = "nhop"
+PASSWORD_FILE = "database.password"  # noqa: S105 - the file's name
+ALREADY_THERE = 51003
+"""MongoDB's code for a user that exists."""
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 LET_GO_SECONDS = 3.0
@@ -44,10 +52,13 @@ class Embedded:
     port: int
     born: str | float
     """The identity of its process; of one that an earlier version has started, when it was created."""
+    password: str = field(default="", repr=False)
 
     @property
     def uri(self) -> str:
-        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
+        if not self.password:
+            return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
+        return f"mongodb://{USER}:{self.password}@127.0.0.1:{self.port}/?directConnection=true&authSource=admin"
 
     def alive(self) -> bool:
         """Whether this very process runs: its id may by now be somebody else's."""
@@ -67,7 +78,7 @@ def _record(data_dir: Path) -> Path:
 def recorded(data_dir: Path) -> Embedded | None:
     """The database last started here, running or not."""
     try:
-        return Embedded(**json.loads(_record(data_dir).read_text()))
+        return Embedded(**json.loads(_record(data_dir).read_text()), password=_password(data_dir))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -91,22 +102,61 @@ def stop_unused(data_dir: Path, held: IO[str]) -> None:
             stop(running)
 
 
-def start(data_dir: Path) -> tuple[Embedded, bool]:
-    """The running database of *data_dir*, and whether this call started it.
+def start(data_dir: Path, guard: bool = False) -> tuple[Embedded, bool]:
+    """The running database of *data_dir*, and whether this call started it. With *guard* it gets a password, unless it
+    has one or runs: other users of this machine reach its port, too. Once it has one, it is never started without.
 
     Raises:
         StoreUnavailable: it does not come up.
     """
     with (data_dir / "database.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _start(data_dir)
+        return _start(data_dir, guard)
 
 
-def _start(data_dir: Path) -> tuple[Embedded, bool]:
+def _start(data_dir: Path, guard: bool) -> tuple[Embedded, bool]:
     before = recorded(data_dir)
     if before and before.alive():
         return before, False
-    port = _free_port(before.port if before else 0)
+    if guard and not _password(data_dir):
+        _set_password(data_dir)
+    embedded = _launch(data_dir, _free_port(before.port if before else 0), _password(data_dir))
+    temporary = _record(data_dir).with_suffix(".tmp")
+    temporary.write_text(json.dumps({"pid": embedded.pid, "port": embedded.port, "born": embedded.born}))
+    temporary.replace(_record(data_dir))
+    return embedded, True
+
+
+def _password(data_dir: Path) -> str:
+    """The password of the database; empty while it has none."""
+    try:
+        return (data_dir / PASSWORD_FILE).read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def _set_password(data_dir: Path) -> None:
+    """Make the database's one user: it takes that only from a server that asks for no password yet."""
+    password = secrets.token_urlsafe(24)
+    running = _launch(data_dir, _free_port(0))
+    try:
+        with closing(connect(running.uri)) as store, answered():
+            admin = store.database.client["admin"]
+            try:
+                admin.command("createUser", USER, pwd=password, roles=["root"])
+            except OperationFailure as error:
+                if error.code != ALREADY_THERE:
+                    raise
+                admin.command("updateUser", USER, pwd=password)  # of a start that ended before the password was kept
+    finally:
+        stop(running)
+    descriptor = os.open(data_dir / PASSWORD_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(password)
+
+
+def _launch(data_dir: Path, port: int, password: str = "") -> Embedded:
+    """Start the server and wait until it answers."""
     log_path = data_dir / "database.log"
     with log_path.open("ab") as log:
         process = subprocess.Popen(
@@ -123,6 +173,7 @@ def _start(data_dir: Path) -> tuple[Embedded, bool]:
                 "--standalone",
                 "--cache-size",
                 "256M",
+                *(("--auth",) if password else ()),
             ],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -131,7 +182,7 @@ def _start(data_dir: Path) -> tuple[Embedded, bool]:
             cwd=data_dir,
         )
     _started.append(process)
-    embedded = Embedded(process.pid, port, identity(process.pid) or "")
+    embedded = Embedded(process.pid, port, identity(process.pid) or "", password)
     store = connect(embedded.uri, seconds=1)
     deadline = time.monotonic() + START_SECONDS
     while True:
@@ -146,10 +197,7 @@ def _start(data_dir: Path) -> tuple[Embedded, bool]:
                 ) from None
             time.sleep(0.05)
     store.close()
-    temporary = _record(data_dir).with_suffix(".tmp")
-    temporary.write_text(json.dumps({"pid": embedded.pid, "port": port, "born": embedded.born}))
-    temporary.replace(_record(data_dir))
-    return embedded, True
+    return embedded
 
 
 def stop(embedded: Embedded) -> None:

@@ -11,6 +11,7 @@ from flask_login import UserMixin, current_user, login_user
 from webapp.auth import bearer
 from webapp.errors import Forbidden, Unauthenticated, for_api, wants_json
 from webapp.extensions import login_manager, store
+from webapp.origins import SAFE, same_origin
 from webapp.services import accounts, rights, sessions
 
 FILES = frozenset({"static", "bootstrap.static", "health.healthz"})
@@ -60,11 +61,13 @@ def own_secret() -> str:
 def gate() -> ResponseReturnValue | None:
     """Before every request: the table of rights decides who may pass. `g.viewer` is the account, or None."""
     g.viewer = None
-    if request.endpoint in FILES and request.method in ("GET", "HEAD"):
+    if request.endpoint in FILES and request.method in SAFE:
         return None
     g.viewer = (bearer.account() if for_api() else None) or (
         current_user.account if current_user.is_authenticated else None
     )
+    if request.method not in SAFE and not same_origin(request.headers.get("Origin"), request.environ):
+        raise Forbidden("this was sent from a page of another site, which may not do that")
     wanted = rights.rule(request.endpoint, request.method).least if request.endpoint else rights.VIEWER
     if wanted is rights.ANYBODY:
         return None
@@ -73,6 +76,6 @@ def gate() -> ResponseReturnValue | None:
         return None
     if for_api():
         raise Unauthenticated("show a token, as Authorization: Bearer nhop_…; your page of tokens makes one")
-    if wants_json() or request.method not in ("GET", "HEAD"):
+    if wants_json() or request.method not in SAFE:
         raise Forbidden("log in first")
     return redirect(url_for("auth.login", next=request.full_path.rstrip("?")), 303)

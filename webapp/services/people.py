@@ -22,8 +22,8 @@ LASTS: Mapping[str, str] = {"1": "a day", "7": "a week", "30": "30 days"}
 LONGEST_NOTE = 60
 WHAT: Mapping[str, str] = {
     "viewer": "looks at everything",
-    "editor": "starts sweeps, steers their own",
-    "admin": "everything, and accounts",
+    "editor": "starts and steers sweeps",
+    "admin": "may do everything",
 }
 """What a role may do, in words."""
 

@@ -92,6 +92,10 @@ def create(
     Raises:
         ConfigError: with every problem, each at its key.
     """
+    config, problems = examined(store, values)
+    if config.load_data and not settings.may_read(config.load_data_dir):
+        text = f"must be below {settings.data_folders}; an administrator can allow others in data_folders"
+        raise ConfigError([*problems, Problem("load_data_dir", text)])
     config = settled(store, settings, accept(values, store.datasets.find))
     if problems := sender.problems(settings, config):
         raise ConfigError(problems)

@@ -51,6 +51,9 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "sweep_slots": "9",
         "upload_mb": "5",
         "audit_days": "30",
+        "trusted_hosts": "nhop.example, .lab.example",
+        "proxies": "1",
+        "data_folders": "/srv/data",
         "public_url": "https://nhop.example",
         "webhook_hosts": "hooks.local",
         "smtp_host": "mail",
@@ -164,3 +167,27 @@ def test_the_tests_themselves_have_a_data_directory_of_their_own() -> None:
 def test_a_machine_is_called_by_the_first_of_its_names_or_by_its_host_name() -> None:
     assert load({"NHOP_MACHINE": "GPU1, 10.0.0.1"}, NO_FILE).machine_name == "gpu1"
     assert load({}, NO_FILE).machine_name == socket.gethostname().lower()
+
+
+def test_only_listed_folders_are_read_for_a_sweep_of_the_dashboard(tmp_path: Path) -> None:
+    for name in ("files", "files-of-others"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "table.csv").write_text("a,b")
+    (tmp_path / "files" / "out").symlink_to("/etc")
+    settings = load({"NHOP_DATA_FOLDERS": f"data/files, {tmp_path}/files"}, NO_FILE)
+    assert settings.may_read(f"{tmp_path}/files/table.csv")
+    assert settings.may_read(f"{tmp_path}/files")
+    assert settings.may_read("data/files/x.csv")
+    for path in (
+        f"{tmp_path}/files-of-others/table.csv",
+        f"{tmp_path}/files/../files-of-others/table.csv",
+        f"{tmp_path}/files/out/passwd",
+        "/etc/passwd",
+        "data/files/../secret_key",
+        "data",
+        "a\0b",
+        "",
+    ):
+        assert not settings.may_read(path), path
+    nothing = load({}, file_with(tmp_path, 'webapp:\n  data_folders: " "\n'))
+    assert not nothing.may_read("README.md")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from engine.settings import load
 from engine.store import Store
 from tests.unit.webapp.conftest import PASSWORD, token
 from webapp.auth.throttle import Throttle
+from webapp.factory import create_app
 from webapp.services import accounts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -99,6 +102,9 @@ def test_every_page_carries_the_security_headers(visitor: FlaskClient, ada: Flas
         assert "frame-ancestors 'none'" in policy
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Referrer-Policy"] == "same-origin"
+        assert "camera=()" in answer.headers["Permissions-Policy"]
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert "Strict-Transport-Security" not in answer.headers, "not over http"
 
 
 def test_the_session_cookie_is_closed_to_scripts_and_other_sites(visitor: FlaskClient) -> None:
@@ -154,3 +160,67 @@ def test_a_lock_out_ends_by_itself() -> None:
 
 def test_an_address_that_cannot_be_read_leads_home(visitor: FlaskClient) -> None:
     assert visitor.get("/login?next=//[").status_code == 200
+
+
+def behind_a_proxy(store: Store, tmp_path: Path, proxies: str) -> FlaskClient:
+    given = {"NHOP_DATA_DIR": str(tmp_path), "NHOP_PROXIES": proxies}
+    return create_app(load(given, tmp_path / "none"), store, relay=False).test_client()
+
+
+FORWARDED = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "10.9.8.7", "X-Forwarded-Host": "localhost"}
+
+
+def test_what_a_proxy_says_counts_when_there_is_one(store: Store, tmp_path: Path) -> None:
+    answer = behind_a_proxy(store, tmp_path, "1").get("/login", headers=FORWARDED)
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-nhop=")
+    assert "Secure" in cookie
+
+
+def test_what_a_stranger_says_of_itself_does_not_count(store: Store, tmp_path: Path) -> None:
+    browser = behind_a_proxy(store, tmp_path, "0")
+    answer = browser.get("/login", headers=FORWARDED)
+    assert "Strict-Transport-Security" not in answer.headers
+    assert "Secure" not in answer.headers["Set-Cookie"]
+    form = {"name": "x", "password": "y", "csrf_token": token(browser, "/login")}
+    browser.post("/login", data=form, headers=FORWARDED)
+    assert store.audit.page(1)[0]["where"] == "127.0.0.1"
+
+
+def test_an_address_behind_two_proxies_is_the_one_that_the_outer_saw(store: Store, tmp_path: Path) -> None:
+    browser = behind_a_proxy(store, tmp_path, "2")
+    form = {"name": "x", "password": "y", "csrf_token": token(browser, "/login")}
+    browser.post("/login", data=form, headers={"X-Forwarded-For": "6.6.6.6, 10.9.8.7, 10.0.0.1"})
+    assert store.audit.page(1)[0]["where"] == "10.9.8.7", "what the visitor put before it does not count"
+
+
+@pytest.mark.parametrize(
+    ("host", "trusted"),
+    [
+        *((host, True) for host in ("localhost", "localhost:5000", "127.0.0.1:5000", "[::1]:5000", "10.1.2.3")),
+        *((host, True) for host in ("nhop.example", "NHOP.example:8443", "nhop.example.", "a.lab.example", "gpu.own")),
+        *(
+            (host, False)
+            for host in ("evil.example", "localhost.evil.example", "xlab.example", "nhop.example.evil", "")
+        ),
+        *(
+            (host, False)
+            for host in ("localhost/x", "evil@localhost", "localhost:80:80", "localhost evil", "[::1", "127.1")
+        ),
+    ],
+)
+def test_only_names_of_the_installation_are_answered(
+    store: Store, tmp_path: Path, host: str, trusted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "gpu.own")
+    given = {
+        "NHOP_TRUSTED_HOSTS": ".lab.example",
+        "NHOP_PUBLIC_URL": "https://nhop.example",
+        "NHOP_DATA_DIR": str(tmp_path),
+    }
+    app = create_app(load(given, tmp_path / "none"), store, relay=False)
+    answer = app.test_client().get("/healthz", headers={"Host": host})
+    assert answer.status_code == (200 if trusted else 400)
+    if not trusted:
+        assert "does not belong to NHOP" in answer.get_data(as_text=True)
