@@ -46,9 +46,9 @@ def _is_outdated(record: Document, found: Document | None) -> bool:
     if found is None:
         return False
     if record["finished"] is None:
-        attempts = found["attempt"] - record["attempt"]
+        ahead = len(found["attempts"]) - len(record["attempts"])
         begun = found["state"] != TrialState.QUEUED
-        return bool(found["fence"] > record["fence"] or attempts > 0 or (attempts == 0 and begun))
+        return bool(found["fence"] > record["fence"] or ahead > 0 or (ahead == 0 and begun))
     if found["finished"] is None or found["fence"] <= record["fence"]:
         return False
     return bool(abs(found["finished"] - record["finished"]) >= PRECISION)

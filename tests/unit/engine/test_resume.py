@@ -19,6 +19,7 @@ SWEEP: dict[str, Any] = {"stages": []}
 
 def trial(state: str, attempt: int = 1, loss: float | None = None, later: float = 0.0) -> Trial:
     made = Trial("s", 1, 0, {"batch_size": 20}, 100, 7, TrialState(state), attempt, loss=loss, created=BEGUN)
+    made.attempts = [{"attempt": number, "error": "killed"} for number in range(1, attempt)]
     if state in ("COMPLETED", "FAILED"):
         made.finished = BEGUN + timedelta(seconds=1 + later)
     return made
