@@ -86,6 +86,7 @@ class Optimizer:
         on_result: called with each trial that has ended, the best loss before it, and how many have completed.
         models: the folder that keeps the parameters of every completed trial.
         checkpoints: the folder for the checkpoints of trials in training.
+        interrupted: when the process before this one was last heard of, if there was one.
         dimensions: inputs and outputs of the networks; what the configuration says where it is not given.
         on_stage: called with the number of each stage that has ended, from 0, and its best trial.
     """
@@ -104,6 +105,7 @@ class Optimizer:
         dimensions: tuple[int, int] | None = None,
         on_stage: Callable[[int, Trial], None] = lambda index, best: None,
         checkpoints: Path | None = None,
+        interrupted: datetime | None = None,
     ) -> None:
         if config.seed is None:
             raise ValueError("a sweep needs a seed before it runs")
@@ -117,6 +119,8 @@ class Optimizer:
         self._on_result = on_result
         self._models = models
         self._checkpoints = checkpoints
+        self._interrupted = interrupted
+        self._began: dict[int, float] = {}
         self._on_stage = on_stage
         self._dimensions = dimensions or (config.nn_dimensions[0], config.nn_dimensions[1])
         self._trials: dict[int, Trial] = {}
@@ -498,6 +502,8 @@ class Optimizer:
         trial.move(TrialState.RUNNING)
         trial.worker, trial.started, trial.step, trial.figures = worker, self._clock(), 0, {}
         running[trial.number] = trial
+        self._began[trial.number] = time.monotonic()
+        self._tell_resumed()
         self._ticked = self._ticked or time.monotonic()
         self._recorder.begun(trial)
         reached("trial-begun")
@@ -525,6 +531,15 @@ class Optimizer:
         )
         self._cluster.train(worker, job)
         reached("trial-given")
+
+    def _tell_resumed(self) -> None:
+        """The search goes on after the end of an earlier process."""
+        if self._interrupted is not None:
+            now = self._clock()
+            seconds = max(0.0, round((now - self._interrupted).total_seconds(), 1))
+            self._interrupted = None
+            self._recorder.set(resumed={"at": now.isoformat(), "seconds": seconds})
+            log.info("resumed after %.0f s", seconds)
 
     def _checkpoint(self, trial: Trial) -> Path:
         return (self._checkpoints or Path()) / f"{trial.number}.npz"
@@ -567,9 +582,9 @@ class Optimizer:
         if trial.confirms is not None:
             return
         self._pruner.report(trial.number, trial.steps, *rung)
-        now = self._clock()
+        now = time.monotonic()
         for other in running:
-            lasts = other.started is not None and (now - other.started).total_seconds() > REFRESH_SECONDS
+            lasts = now - self._began.get(other.number, now) > REFRESH_SECONDS
             if lasts and other is not trial and other.confirms is None:
                 self._cluster.limit(str(other.worker), self._pruner.limits(other.number, other.steps))
 
@@ -597,7 +612,9 @@ class Optimizer:
                 self._failures = self._failures + 1 if state is TrialState.FAILED else 0
                 self._idle_trials += 1
         if trial.started:
-            trial.seconds = round((trial.finished - trial.started).total_seconds(), 3)
+            began = self._began.pop(trial.number, None)  # by a clock that does not jump
+            taken = (trial.finished - trial.started).total_seconds() if began is None else time.monotonic() - began
+            trial.seconds = round(taken, 3)
         self._recorder.ended(trial)
         if self._checkpoints:
             checkpoint.remove(self._checkpoint(trial))

@@ -248,6 +248,9 @@ def _optimize(
         recorder.set(processes=dict(processes))
         recorder.event(EventType.PROCESS, process)
 
+    before = recorder.sweep
+    newest = store.events.latest(before["_id"]) if before["lease"]["fence"] > 1 else None
+    interrupted = newest.at if newest else None
     data_path, modules = work_dir / "data.npz", work_dir / "classes"
     config = _with_class(store, config, modules)
     plan = ClusterPlan.of(config, names_of(settings))
@@ -281,7 +284,7 @@ def _optimize(
         reporter = Reporter(store, recorder, data, models, len(config.stages))
         optimizer = Optimizer(
             sweep_id, config, cluster, recorder, clock, known, ended, on_result, models, dimensions,
-            reporter.stage_ended if report else lambda index, best: None, work_dir / CHECKPOINTS,
+            reporter.stage_ended if report else lambda index, best: None, work_dir / CHECKPOINTS, interrupted,
         )  # fmt: skip
         best = optimizer.run()
         if report:

@@ -118,6 +118,10 @@ class Events:
             found = list(self._collection.find({"sweep_id": sweep_id, "seq": {"$gt": seq}}).sort("seq", 1).limit(limit))
         return [Event(sweep_id, item["seq"], EventType(item["type"]), item["at"], item["data"]) for item in found]
 
+    def latest(self, sweep_id: str) -> Event | None:
+        """The newest event of a sweep, unless it was deleted by age."""
+        return next(iter(self.after(sweep_id, self.last(sweep_id) - 1)), None)
+
     def newest(self, sweep_id: str, kind: EventType, limit: int) -> list[Event]:
         """The newest events of one kind, oldest of them first."""
         found: list[Document] = []

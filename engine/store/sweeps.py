@@ -9,7 +9,8 @@ stop_requested, finish_requested, pause_requested, cancel_requested: [trial numb
 restart_requested: [names of processes], priority: of a waiting one, 0 if nothing was said,
 version: of the configuration, applied: the one that the engine has taken up, edits: [as engine.domain.Edit],
 closed: no more edits are taken, ended_because: why the search ended before its last trial,
-held: why its trials wait although nobody has paused them}.
+held: why its trials wait although nobody has paused them, resumed: {at, seconds} of the last time when an optimizer
+went on, that long after the one before was last heard of}.
 The fence rises with every claim; a write that carries an older fence matches nothing. A lease's *until* is written
 anew by whoever renews it; None: it was given back. Its *holder* is the data directory whose daemon has claimed it.
 """
@@ -454,6 +455,7 @@ def public(sweep: Mapping[str, Any]) -> Document:
         "applied": sweep.get("applied", 1),
         "ended_because": sweep.get("ended_because"),
         "held": sweep.get("held"),
+        "resumed": sweep.get("resumed"),
     }
 
 

@@ -18,6 +18,7 @@ from engine.events import Event
 from engine.points import reached
 from engine.settings import Settings
 from engine.store import Store, embedded
+from engine.store.leases import Watch
 from webapp.services.daemon import ensure_daemon
 from webapp.services.home import newest_ended, overview
 from webapp.services.plain import plain
@@ -29,6 +30,8 @@ BEAT_SECONDS = 0.05
 OVERVIEW_BEATS = 20
 OUTAGE_SECONDS = 1.0
 CARE_SECONDS = 5.0
+SILENT_SECONDS = 12.0
+"""Without a renewal of a lease; an optimizer that is well renews it every 5 s."""
 PAGE = 500
 MOST_MISSED = 5000
 """A browser that missed more loads the page anew."""
@@ -61,6 +64,8 @@ class Relay:
         self._seen: dict[str, int] = {}
         self._watched = threading.Event()
         self._answering = True
+        self._watch = Watch()
+        self._silent: set[str] = set()
         self._overview: dict[str, Any] = {}
         self._ended: list[dict[str, Any]] = []
 
@@ -93,6 +98,8 @@ class Relay:
                 self._seen[sweep_id] = upto
                 self._members.setdefault(sweep_id, set()).add(sid)
                 self._watched.set()
+        if sweep_id in self._silent:
+            self._emitter.emit("owner", {"sweep": sweep_id, "silent": True}, to=sid)
         return {"seq": upto}
 
     def join_home(self, sid: str, enter: Callable[[], None]) -> dict[str, Any]:
@@ -150,6 +157,8 @@ class Relay:
     def turn(self, with_overview: bool = False) -> None:
         """Send every room what is new, once. An outage of the database is told and waited out."""
         try:
+            if with_overview and self.watched():
+                self._look_at_owners()
             for sweep_id in self.watched():
                 with self._lock(sweep_id):
                     if self._members.get(sweep_id):
@@ -173,6 +182,16 @@ class Relay:
             self._emitter.emit("events", to_json(sweep_id, page), to=sweep_id)
             reached("events-relayed")
             self._seen[sweep_id] = page[-1].seq
+
+    def _look_at_owners(self) -> None:
+        """Tell the rooms of sweeps whose optimizer renews its lease no longer, and of those that are heard of again."""
+        leases = self._store.sweeps.leases()
+        ages = self._watch.ages({key: (one["fence"], one["until"]) for key, one in leases.items()}, time.monotonic())
+        silent = {sweep_id for sweep_id, age in ages.items() if age > SILENT_SECONDS}
+        for sweep_id in self.watched():
+            if (sweep_id in silent) != (sweep_id in self._silent):
+                self._emitter.emit("owner", {"sweep": sweep_id, "silent": sweep_id in silent}, to=sweep_id)
+        self._silent = silent
 
     def _send_overview(self) -> None:
         now = overview(self._store, datetime.now(UTC))

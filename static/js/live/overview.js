@@ -1,7 +1,7 @@
 // How far the sweep is, what it has found, and why it ended.
 import { follow } from "./bus.js";
 import { hasEnded, state, stepOf } from "./state.js";
-import { FIGURES, big, definitions, figure, find, processName, trialPath, watcher } from "./words.js";
+import { FIGURES, big, clock, definitions, figure, find, processName, trialPath, watcher } from "./words.js";
 import { badge, capital, count, dash, duration, element, isNumber, loss, network, parameters } from "../text.js";
 
 const OVER = ["COMPLETED", "PRUNED", "FAILED"];
@@ -49,6 +49,8 @@ function head() {
 function waiting(sweep) {
   if (hasEnded()) return "";
   if (sweep.stop_requested) return "Stopping: the trials in training end where they are.";
+  if (state.unowned) return `${sweep.machine ?? "Its machine"} is silent: the sweep goes on when it is heard of again, or when another takes the sweep over. Nothing that has ended is lost.`;
+  if (sweep.held) return `Held: ${sweep.held}.`;
   if (sweep.state === "QUEUED") return `Queued: ${state.queue || "it starts as soon as a machine is free, within a few seconds on an idle one."}`;
   if (sweep.state === "PAUSED" && sweep.pause_requested) return "Paused: the trials in training wait where they are, in memory. Resume lets them go on.";
   if (sweep.finish_requested) return "Finishing: no more trials begin; those in training end, and the best are confirmed.";
@@ -64,6 +66,19 @@ function missing() {
       ? "The sweep goes on with the other workers, and uses it when it answers."
       : "The sweep waits for it.",
   ].join(" ");
+}
+
+// What has died, and what became of it.
+function recovery() {
+  const { resumed } = state.sweep;
+  const most = state.config.max_attempts;
+  const again = [...state.trials.values()].filter((trial) => trial.attempt > 1 && ["RUNNING", "QUEUED"].includes(trial.state));
+  const told = hasEnded() ? "" : [
+    resumed && `Resumed after ${duration(resumed.seconds)}, at ${clock(resumed.at)}: its optimizer had ended.`,
+    again.length > 0 && `Retrying ${again.map((trial) => `trial ${trial.number} (attempt ${trial.attempt} of ${most})`).join(" and ")}.`,
+  ].filter(Boolean).join(" ");
+  find("recovery").hidden = !told;
+  if (find("recovery").textContent !== told) find("recovery").textContent = told;
 }
 
 function progress() {
@@ -201,6 +216,7 @@ function confirmed() {
 const pane = document.getElementById("pane-overview");
 follow(document.body, ["sweep", "queue"], head);
 follow(document.body, ["process", "sweep"], missing);
+follow(document.body, ["sweep", "trial"], recovery);
 follow(pane, ["sweep", "stage", "trial", "progress"], progress);
 follow(pane, ["sweep", "trial"], best);
 follow(pane, ["sweep", "edit"], confirmed);

@@ -22,6 +22,7 @@ export const state = {
   processes: new Map(Object.entries(snapshot.processes)),
   resources: new Map(Object.entries(snapshot.resources ?? {})),
   queue: snapshot.queue,
+  unowned: false, // its optimizer is silent: the machine may be gone
   titles: snapshot.titles,
   edits: snapshot.edits,
   log: snapshot.log,
@@ -97,6 +98,11 @@ export function start() {
       if (answer?.reload) location.reload();
     });
   };
+  socket.on("owner", ({ sweep, silent }) => {
+    if (sweep !== state.sweep.id) return;
+    state.unowned = silent;
+    tell("sweep", {}, null);
+  });
   socket.on("events", ({ sweep, events }) => {
     if (sweep !== state.sweep.id) return;
     for (const event of events) {

@@ -185,7 +185,7 @@ function notes(trial) {
     trial.confirms && element("a", { class: "tag", href: trialPath(trial.confirms), title: `Trains trial ${trial.confirms}'s configuration again from another seed` }, `confirms #${trial.confirms}`),
     trial.retries && element("a", { class: "tag", href: trialPath(trial.retries), title: `Trains the failed trial ${trial.retries} again` }, `retries #${trial.retries}`),
     trial.edit && !trial.retries && element("span", { class: "tag", title: `A point that version ${trial.edit} asked for` }, "asked for"),
-    trial.attempt > 1 && element("span", { class: "tag", title: "Its process died; it was begun again" }, `attempt ${trial.attempt}`),
+    trial.attempt > 1 && element("span", { class: "tag", title: "Its process died; it was begun again" }, `${trial.state === "RUNNING" ? "retrying: " : ""}attempt ${trial.attempt} of ${state.config.max_attempts}`),
   ].filter(Boolean);
 }
 
