@@ -18,8 +18,11 @@ from engine.cluster import spec
 from engine.cluster.process import environment_without_secrets
 from engine.logs import path_of_server
 from engine.settings import ROOT
+from engine.store.leases import Watch
 from engine.store.servers import Servers
 
+VOID_SECONDS = 20.0
+"""A request that has not been renewed for so long is void."""
 MOST_PAUSE = 60.0
 """Between two starts of a server that ends again and again, in seconds."""
 
@@ -52,6 +55,7 @@ class Keeper:
         self._hosts = hosts
         self._data_dir = data_dir
         self._kept: dict[str, _Kept] = {}
+        self._watch = Watch()
 
     @property
     def keeps(self) -> int:
@@ -59,12 +63,15 @@ class Keeper:
         return len(self._kept)
 
     def look_after(self, servers: Servers, now: datetime) -> None:
-        """Start what is wanted and does not run, end what is wanted no longer.
+        """Start what is wanted and does not run, end what is wanted no longer. Whether a request whose server runs here
+        is void is told by watching it: clocks may jump.
 
         Raises:
             StoreUnavailable: the database does not answer; what runs goes on.
         """
-        wanted = {document["_id"]: document for document in servers.wanted(self._hosts, now)}
+        found = {document["_id"]: document for document in servers.wanted(self._hosts, now, list(self._kept))}
+        ages = self._watch.ages({key: document["until"] for key, document in found.items()}, time.monotonic())
+        wanted = {key: document for key, document in found.items() if ages[key] < VOID_SECONDS}
         for key, kept in list(self._kept.items()):
             document = wanted.get(key)
             if document is None or _version(document) != kept.version:

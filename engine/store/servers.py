@@ -69,10 +69,14 @@ class Servers:
         with answered():
             self._collection.delete_many({"sweep_id": sweep_id, "fence": {"$lte": fence}})
 
-    def wanted(self, hosts: Collection[str], now: datetime) -> list[Document]:
-        """What is wanted on a machine with these names."""
+    def wanted(self, hosts: Collection[str], now: datetime, kept: Collection[str] = ()) -> list[Document]:
+        """What is wanted on a machine with these names, and what is left of the requests *kept* there."""
         with answered():
-            return list(self._collection.find({"host": {"$in": sorted(hosts)}, "until": {"$gt": now}}))
+            found = list(self._collection.find({"host": {"$in": sorted(hosts)}, "until": {"$gt": now}}))
+            known = {document["_id"] for document in found}
+            if others := [key for key in kept if key not in known]:
+                found += self._collection.find({"_id": {"$in": others}})
+        return found
 
     def machine_of(self, key: str) -> str | None:
         """The machine whose daemon keeps a server."""

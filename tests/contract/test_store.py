@@ -696,6 +696,7 @@ def test_servers_are_wanted_until_their_time_is_over_and_begin_anew_with_each_fe
     assert (wanted["_id"], wanted["fence"], wanted["generation"], wanted["pid"]) == ("s/worker_1", 1, 1, None)
     assert store.servers.wanted({"other"}, NOW) == []
     assert store.servers.wanted({"b"}, NOW + timedelta(seconds=21)) == []
+    assert len(store.servers.wanted({"b"}, NOW + timedelta(seconds=21), kept=[wanted["_id"], "gone"])) == 1
     store.servers.report("s/worker_1", 1, {"pid": 7, "machine": "b"})
     assert _servers(store, 1)[0]["pid"] == 7
     store.servers.replace("s", 1, "worker_1")

@@ -207,8 +207,9 @@ def test_all_workers_train_one_trial_asynchronously_and_it_survives_its_servers(
     os.kill(driver.process("ps", 0)["pid"], signal.SIGKILL)
     driver.until(lambda: any(isinstance(item, Broken) for item in driver.happened), 20, "the news of the lost trial")
     (broken,) = [item for item in driver.happened if isinstance(item, Broken)]
-    assert (broken.number, broken.lost) == (2, True)
+    assert (broken.number, broken.lost, broken.counted) == (2, True, True)
     _some_trial_completes(driver)
+    assert not any(item.counted for item in driver.happened if isinstance(item, Broken) and item is not broken)
 
 
 def _some_trial_completes(driver: Driver) -> None:

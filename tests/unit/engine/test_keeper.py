@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.cluster import keeper as keeper_module
 from engine.cluster.keeper import Keeper, environment
 from engine.cluster.process import environment_without_secrets
 
@@ -22,7 +23,7 @@ class Requests:
         self.documents = list(documents)
         self.reports: list[tuple[str, dict[str, Any]]] = []
 
-    def wanted(self, hosts: Any, now: datetime) -> list[dict[str, Any]]:
+    def wanted(self, hosts: Any, now: datetime, kept: Any) -> list[dict[str, Any]]:
         return self.documents
 
     def report(self, key: str, generation: int, fields: dict[str, Any]) -> None:
@@ -31,7 +32,7 @@ class Requests:
 
 def request(sweep: str = "s", fence: int = 1, generation: int = 1) -> dict[str, Any]:
     return {"_id": f"{sweep}/worker_1", "fence": fence, "generation": generation, "role": "worker", "index": 1,
-            "jobs": JOBS, "workers_beside": 2, "num_gpus": 0}  # fmt: skip
+            "jobs": JOBS, "workers_beside": 2, "num_gpus": 0, "until": NOW}  # fmt: skip
 
 
 def test_a_server_is_told_its_task_and_its_share_of_the_machine() -> None:
@@ -63,6 +64,21 @@ def test_a_server_is_kept_replaced_for_a_new_request_and_ended_with_the_last(tmp
     requests.documents = []
     keeper.look_after(requests, NOW)  # type: ignore[arg-type]
     assert keeper.keeps == 0
+
+
+def test_a_server_outlives_a_jump_of_the_clock_and_ends_when_nobody_renews_the_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper, requests = Keeper("b", {"b"}, tmp_path), Requests(request())
+    try:
+        keeper.look_after(requests, NOW)  # type: ignore[arg-type]
+        for second in range(60):
+            monkeypatch.setattr(keeper_module.time, "monotonic", lambda second=second: 1000.0 + second)
+            requests.documents = [{**request(), "until": NOW + timedelta(seconds=min(second, 30))}]
+            keeper.look_after(requests, NOW + timedelta(hours=1))  # type: ignore[arg-type]
+            assert keeper.keeps == (1 if second < 50 else 0), f"after {second} s"
+    finally:
+        keeper.end()
 
 
 def test_two_sweeps_cannot_have_one_port(tmp_path: Path) -> None:
