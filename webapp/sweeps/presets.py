@@ -35,7 +35,7 @@ PRESETS: Mapping[str, Preset] = {
             "model_class": "",
             "dataset": "installed-sources",
             "load_data": False,
-            "rnn_state_dim": [50],
+            "rnn_state_dim": 50,
             "rnn_layers": [1, 2],
             "rnn_units": [30, 60],
             "rnn_seq_length": [40, 100],

@@ -302,7 +302,8 @@ def test_yaml_is_checked_while_one_types(ada: FlaskClient) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_known_by_its_values(name: str) -> None:
     defaults = sweeps.defaults()
-    assert chosen(parse({**defaults, **values_of(name, defaults)}), defaults) == name
+    filled = with_values(document.typed_of(defaults), values_of(name, defaults))
+    assert chosen(parse(read(filled)), defaults) == name
     assert chosen(parse({**defaults, **values_of(name, defaults), "opt_stages": [[7, 7]]}), defaults) == ""
 
 
