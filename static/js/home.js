@@ -1,6 +1,6 @@
 // The home page: what runs, what waits, what ended, and the machines, pushed whenever something changes.
 import { connect } from "./socket.js";
-import { badge, capital, count, duration, element, island, isNumber, loss, time } from "./text.js";
+import { badge, capital, count, duration, element, figure, island, isNumber, loss, time } from "./text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const { overview, steers } = island("overview");
@@ -131,6 +131,7 @@ function fillQueued(made, sweep) {
   }
 }
 
+const FIGURES = { rmse: "RMSE", error: "error rate" };
 const COLUMNS = ["Sweep", "Ended", "Best loss", "Confirmed", "Trials", "Took", "Owner", "When"];
 
 function makeRow() {
@@ -141,12 +142,12 @@ function makeRow() {
 function fillRow(made, sweep) {
   const { trials, confirmed } = sweep;
   const lost = [trials.failed ? `${count(trials.failed)} failed` : "", trials.pruned ? `${count(trials.pruned)} pruned` : ""].filter(Boolean).join(", ");
-  const figure = confirmed ? `${confirmed.name} ${loss(confirmed.mean)}` : "–";
+  const { name } = confirmed ?? {};
   const content = [
     [element("a", { class: "row-link", href: path(sweep) }, sweep.name), sweep.how ? element("span", { class: `reason${sweep.state === "FAILED" ? " wrong" : ""}` }, sweep.how) : null],
     [badge(sweep.state)],
     [loss(sweep.best)],
-    [figure, confirmed && isNumber(confirmed.std) ? element("span", { class: "reason" }, `± ${loss(Number(confirmed.std.toPrecision(2)))}, ${plural(confirmed.seeds, "seed")}`) : null],
+    [confirmed ? `${FIGURES[name] ?? name} ${figure(name, confirmed.mean)}` : "–", confirmed && isNumber(confirmed.std) ? element("span", { class: "reason" }, `± ${figure(name, Number(confirmed.std.toPrecision(2)))}, ${plural(confirmed.seeds, "seed")}`) : null],
     [`${count(trials.done)} of ${count(trials.total)}`, lost ? element("span", { class: "reason" }, lost) : null],
     [duration(sweep.seconds)],
     [sweep.owner],

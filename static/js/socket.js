@@ -35,6 +35,7 @@ export function connect(join, hasEnded = () => false) {
   const socket = shared();
   const enter = () =>
     join(socket, (answer) => {
+      if (!socket.connected) return; // it is asked again with the next connection
       if (answer?.login) {
         say("login");
         toLogin();

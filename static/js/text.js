@@ -26,6 +26,12 @@ export function loss(value) {
     : value.toExponential(2).replace(/\.?0*e\+?/, "e");
 }
 
+// A figure as people read it: error rates in per cent.
+export function figure(name, value) {
+  if (name === "error") return isNumber(value) ? `${(100 * value).toFixed(1)} %` : dash;
+  return loss(value);
+}
+
 export function duration(seconds) {
   if (!isNumber(seconds) || seconds < 0) return dash;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;

@@ -1,14 +1,15 @@
 // The page of one trial, kept up to date while it trains.
 import { follow, on } from "./live/bus.js";
-import { start, state, stepOf } from "./live/state.js";
+import { own, start, state, stepOf } from "./live/state.js";
 import { steers, watchPending } from "./live/steering.js";
 import { action } from "./live/actions.js";
-import { FIGURES, big, clock, definitions, figure, find, trialPath } from "./live/words.js";
-import { badge, count, dash, duration, element, isNumber, loss, network, parameters, time } from "./text.js";
+import { FIGURES, big, clock, definitions, find, trialPath } from "./live/words.js";
+import { badge, count, dash, duration, element, figure, isNumber, loss, network, parameters, time } from "./text.js";
 import "./live/curve.js";
 
 const number = Number(location.pathname.split("/").at(-1));
 const trial = () => state.trials.get(number);
+own.add(number);
 const isOver = () => ["COMPLETED", "PRUNED", "FAILED", "STOPPED"].includes(trial().state);
 const link = (other, before = "") => element("span", {}, before, element("a", { href: trialPath(other) }, `trial ${other}`));
 
@@ -26,6 +27,7 @@ function result() {
   bar.value = Math.min(step, bar.max);
   find("subtitle").replaceChildren(...subtitle(shown));
   find("error").hidden = !shown.error;
+  find("error").className = shown.state === "STOPPED" ? "notice" : "failure";
   find("error-title").textContent = shown.state === "STOPPED" ? "Stopped" : "Its error";
   if (find("error-text").textContent !== (shown.error ?? "")) find("error-text").textContent = shown.error ?? "";
   find("model").hidden = shown.state !== "COMPLETED";
@@ -67,7 +69,7 @@ function attempts() {
   const shown = trial();
   find("attempts").replaceChildren(
     ...(shown.attempts ?? []).map((one) =>
-      element("li", {}, `Attempt ${one.attempt}${one.worker ? ` on ${one.worker.replace("_", " ")}` : ""}, to step ${count(one.step)}: ${one.error}`)),
+      element("li", {}, `Attempt ${one.attempt}${one.worker ? ` on ${one.worker.replace("_", " ")}` : ""}, to step ${count(one.step)}: ${String(one.error).replace(/\bworker_(\d+)/, "worker $1")}`)),
     element("li", {}, `Attempt ${shown.attempt ?? 1}${shown.worker ? ` on ${shown.worker.replace("_", " ")}` : ""}: `, badge(shown.state)),
   );
 }

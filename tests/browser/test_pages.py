@@ -178,6 +178,48 @@ def test_thousands_of_trials_are_sorted_filtered_and_scrolled_with_few_rows_in_t
     expect(ada.locator("[data-filters-problem]")).to_be_hidden()
 
 
+def test_a_page_that_is_open_for_long_holds_no_more_than_it_shows(ada: Page, server: Server, store: Store) -> None:
+    writer = Writer(store, opt_stages=[[100, 5000]])
+    writer.claim()
+    writer.begin_stage(0)
+    writer.end_trial(writer.begin_trial())
+    ada.goto(f"{server.url}/sweeps/{writer.id}#trials")
+    expect(ada.locator("[data-trial-rows] tr")).to_have_count(1)
+    held = ada.evaluate("""async () => {
+        const { state, take } = await import("/static/js/live/state.js");
+        const best = state.sweep.best.number;
+        const trial = { ...state.trials.get(best), curve: [[0, 1, 1], [100, 0.5, 0.5]] };
+        for (let number = 2; number <= 3000; number += 1) take("trial", { ...trial, number });
+        const full = [...state.trials.values()].filter((one) => !one.brief);
+        return [state.trials.size, full.length, state.curves.size, full.some((one) => one.number === best)];
+    }""")
+    assert held == [3000, 1001, 51, True], "the newest thousand, the newest fifty curves, and the best trial's"
+    expect(ada.locator("[data-trials-shown]")).to_have_text("3,000")
+
+
+def test_the_table_of_an_ended_sweep_has_no_column_of_actions(ada: Page, server: Server, store: Store) -> None:
+    writer = Writer(store)
+    writer.claim()
+    writer.begin_stage(0)
+    writer.end_trial(writer.begin_trial())
+    ada.goto(f"{server.url}/sweeps/{writer.id}#trials")
+    heads, spans = ada.locator("[data-trials] thead th"), ada.locator("[data-trials] .spacer td")
+    expect(heads).to_have_count(10)
+    writer.finish(SweepState.STOPPED)
+    expect(heads).to_have_count(9)
+    assert spans.evaluate_all("cells => cells.map((cell) => cell.colSpan)") == [9, 9]
+
+
+def test_a_dialog_of_somebody_who_is_logged_out_leads_to_the_login(ada: Page, server: Server, store: Store) -> None:
+    writer = Writer(store)
+    writer.claim()
+    ada.goto(f"{server.url}/sweeps/{writer.id}")
+    expect(ada.locator("[data-connection]")).to_have_text("live")
+    ada.context.clear_cookies()
+    ada.get_by_role("button", name="Try a point…").click()
+    expect(ada).to_have_url(re.compile("/login"))
+
+
 def test_a_trial_has_a_page_that_follows_it(ada: Page, server: Server, store: Store) -> None:
     writer = Writer(store, opt_stages=[[100, 3]])
     writer.claim()
@@ -272,7 +314,7 @@ def test_the_history_shows_runs_and_one_of_them(ada: Page, server: Server, store
     expect(ada.locator("[data-metrics] canvas")).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("width", [320, 390, 1440])
 def test_no_page_is_wider_than_the_screen(ada: Page, server: Server, store: Store, width: int) -> None:
     writer = Writer(store, name="a-name-" * 12)
     writer.claim()

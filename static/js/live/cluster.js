@@ -13,7 +13,7 @@ function draw() {
   const all = [...state.processes.values()].sort(
     (a, b) => (ORDER[a.role] ?? 3) - (ORDER[b.role] ?? 3) || (a.index ?? 0) - (b.index ?? 0),
   );
-  find("machine").textContent = state.sweep.machine ? `the optimizer runs on ${state.sweep.machine}` : "";
+  find("machine").textContent = state.sweep.machine ? `the optimizer ${hasEnded() ? "ran" : "runs"} on ${state.sweep.machine}` : "";
   find("processes-empty").hidden = all.length > 0;
   find("cluster").hidden = all.length === 0;
   const shown = all.map(row);
@@ -39,7 +39,7 @@ function row(item) {
   const trial = /^trial (\d+)$/.exec(item.detail ?? "");
   const fill = (at, ...content) => made.fields[at].replaceChildren(...content);
   fill(1, badge(item.state, item.state === "stopped" ? "ended" : item.state));
-  fill(2, trial ? element("a", { href: trialPath(trial[1]) }, item.detail) : element("span", { class: "process-detail" }, item.detail || (item.state === "ready" ? "waits for a trial" : "")));
+  fill(2, trial ? element("a", { href: trialPath(trial[1]) }, item.detail) : element("span", { class: "process-detail" }, item.detail || (item.state === "ready" ? idle(item.role) : "")));
   fill(3, element("code", {}, item.address || dash));
   fill(4, item.pid ? String(item.pid) : dash);
   fill(5, isNumber(cpu) ? `${Math.round(cpu)} %` : dash);
@@ -48,6 +48,12 @@ function row(item) {
   made.restart.hidden = !steers() || item.role === "optimizer" || state.sweep.state === "QUEUED";
   rows.set(key, { now, made });
   return made;
+}
+
+// What a process does that is ready.
+function idle(role) {
+  if (role !== "ps") return "waits for a trial";
+  return state.config.parallelism === "trials" ? "not needed while each worker trains trials of its own" : "holds the parameters";
 }
 
 function button(word, of, click) {

@@ -7,15 +7,22 @@ import { prepareStages, pressed } from "../new/stages.js";
 
 const PATH = `/sweeps/${encodeURIComponent(state.sweep.id)}`;
 
+let asking = false;
+
 // Open *dialog* with the part of a page that lies at *path*.
 async function open(dialog, path) {
+  if (asking || dialog.open) return false;
+  asking = true;
   try {
     const answer = await fetch(`${PATH}/${path}`, { headers: { Accept: "text/html" } });
-    if (!answer.ok) throw new Error();
+    if (answer.redirected) location.reload(); // logged out
+    if (!answer.ok || answer.redirected) throw new Error();
     dialog.innerHTML = await answer.text();
   } catch {
     refused("The server does not answer; try again.");
     return false;
+  } finally {
+    asking = false;
   }
   dialog.showModal();
   return true;
@@ -34,9 +41,9 @@ const change = find("change-dialog");
 async function openChange(focus) {
   if (!await open(change, "change")) return;
   prepareStages(change);
-  const input = focus ? change.querySelector(focus) : null;
+  const input = change.querySelector(focus ?? "input:checked");
   input?.focus();
-  input?.scrollIntoView({ block: "center" });
+  if (focus) input?.scrollIntoView({ block: "center" });
 }
 
 change?.addEventListener("click", (event) => {

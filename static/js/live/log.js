@@ -28,11 +28,13 @@ function draw() {
   const shown = state.log.filter((line) =>
     LEVELS.indexOf(String(line.level ?? "INFO").toUpperCase()) >= least && (!text || String(line.text).toLowerCase().includes(text)));
   const question = `${least} ${text}`;
-  const isSame = question === asked && drawn.length > 0 && drawn.length <= shown.length && drawn[0] === shown[0];
+  const gone = drawn.indexOf(shown[0]); // lines at the beginning that the page holds no more
+  const isSame = question === asked && gone >= 0 && drawn.length - gone <= shown.length;
   if (!shown.length) {
     place.replaceChildren(element("div", { class: "log-none" }, state.log.length ? "No line is like that." : "Nothing has been written yet."));
   } else if (isSame) {
-    place.append(...shown.slice(drawn.length).map(row));
+    for (let line = 0; line < gone; line += 1) place.firstChild.remove();
+    place.append(...shown.slice(drawn.length - gone).map(row));
   } else {
     place.replaceChildren(...shown.map(row));
   }

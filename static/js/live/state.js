@@ -5,6 +5,9 @@ import { island } from "../text.js";
 
 const ENDED = ["COMPLETED", "FAILED", "STOPPED"];
 const LINES = 2000;
+const ROWS = 1000; // of trials that have ended, the newest; older ones are known as the snapshot knows them
+const CURVES = 50;
+const ANSWER_MS = 15_000; // an answer that comes no more after this
 
 const snapshot = island("snapshot");
 
@@ -28,6 +31,37 @@ export const state = {
   log: snapshot.log,
 };
 
+// Of what has been added, keep so many; the page's own trials and the best stay.
+export const own = new Set();
+
+function keeper(most, drop) {
+  const held = new Set();
+  return (number) => {
+    held.delete(number);
+    held.add(number);
+    for (const oldest of held) {
+      if (held.size <= most) return;
+      held.delete(oldest);
+      if (oldest !== state.sweep.best?.number && !own.has(oldest)) drop(oldest);
+    }
+  };
+}
+
+const holdRow = keeper(ROWS, (oldest) => {
+  const { number, stage, state: at, loss, val_loss, train_loss, confirms, retries } = state.trials.get(oldest);
+  if (at !== "RUNNING") state.trials.set(oldest, { number, stage, state: at, loss, val_loss, train_loss, confirms, retries, brief: true });
+});
+const holdCurve = keeper(CURVES, (oldest) => state.curves.delete(oldest));
+
+// Have the row of a trial; a page that is open for days holds no more of them than one that was opened now.
+export function hold(trial) {
+  state.trials.set(trial.number, trial);
+  if (trial.state === "RUNNING") return;
+  holdRow(trial.number);
+  if (state.curves.has(trial.number)) holdCurve(trial.number);
+}
+snapshot.trials.forEach(hold);
+
 export const hasEnded = () => ENDED.includes(state.sweep.state);
 
 // How far a trial is: its row says so, or its curve, whichever is newer.
@@ -49,8 +83,8 @@ const apply = {
     const before = state.trials.get(data.number);
     if (before && data.attempt !== before.attempt) state.curves.delete(data.number);
     const { curve, ...row } = data;
-    state.trials.set(data.number, { ...before, ...row, brief: false });
     if (curve?.length) state.curves.set(data.number, curve);
+    hold({ ...before, ...row, brief: false });
   },
   progress(data) {
     for (const [key, { step, points }] of Object.entries(data.trials ?? {})) {
@@ -88,14 +122,16 @@ export function take(type, data, at = null) {
 // Follow the sweep: what was missed, then what comes, also after the connection was lost or the computer slept.
 export function start() {
   const where = () => ({ sweep: state.sweep.id, after: state.seq });
-  const socket = connect((open, done) => open.emit("join", where(), done), hasEnded);
+  const join = (open, done) => open.timeout(ANSWER_MS).emit("join", where(), (late, answer) => done(late ? { retry: true } : answer));
+  const socket = connect(join, hasEnded);
   let joining = false;
   const rejoin = () => {
-    if (joining) return;
+    if (joining || !socket.connected) return; // a new connection joins by itself
     joining = true;
-    socket.emit("join", where(), (answer) => {
+    join(socket, (answer) => {
       joining = false;
       if (answer?.reload) location.reload();
+      else if (answer?.retry) setTimeout(rejoin, 1500);
     });
   };
   socket.on("owner", ({ sweep, silent }) => {

@@ -1,10 +1,10 @@
 // The table of trials. The server sorts and filters; the page holds only the rows that are seen, and some around them.
 import { follow, on } from "./bus.js";
-import { hasEnded, state, stepOf } from "./state.js";
+import { hasEnded, hold, state, stepOf } from "./state.js";
 import { action } from "./actions.js";
 import { act, steers } from "./steering.js";
-import { figure, find, inShort, trialPath } from "./words.js";
-import { badge, count, dash, duration, element, isNumber, loss, network } from "../text.js";
+import { find, inShort, trialPath } from "./words.js";
+import { badge, count, dash, duration, element, figure, isNumber, loss, network } from "../text.js";
 
 const HEIGHT = 42; // of a row, in px, as the stylesheet says
 const SPARE = 8;
@@ -17,7 +17,7 @@ const table = find("trials");
 const body = find("trial-rows");
 const filters = find("filters");
 const [above, below] = ["rows-above", "rows-below"].map((name) => {
-  const cell = element("td", { colspan: table.tHead.rows[0].cells.length });
+  const cell = element("td");
   find(name).append(element("tr", { class: "spacer" }, cell));
   return cell;
 });
@@ -101,7 +101,7 @@ async function complete(numbers) {
     const answer = await fetch(`${PATH}?numbers=${wanted.join()}`, { headers: { Accept: "application/json" } });
     if (answer.ok) {
       for (const trial of await answer.json()) {
-        if (isBrief(trial.number)) state.trials.set(trial.number, trial);
+        if (isBrief(trial.number)) hold(trial);
       }
       paint();
     }
@@ -116,6 +116,7 @@ function draw() {
   table.setAttribute("aria-rowcount", order.length + 1);
   find("trials-shown").textContent = filtered && order.length < total ? `${count(order.length)} of ${count(total)}` : total ? count(total) : "";
   if (hasEnded()) find("trial-actions")?.remove();
+  above.colSpan = below.colSpan = table.tHead.rows[0].cells.length;
   const retry = find("retry-all");
   if (retry) retry.hidden = hasEnded() || ![...state.trials.values()].some((trial) => trial.state === "FAILED" && !trial.confirms);
   paint();
@@ -164,13 +165,13 @@ function trialRow(number) {
   row.replaceChildren(
     element("td", { class: "num" }, element("a", { class: "open", href: trialPath(number), "aria-label": `trial ${number}`, "data-does": "open" }, String(number)), isBest ? element("span", { class: "visually-hidden" }, " (best)") : null),
     element("td", { class: "num" }, trial.confirms ? dash : isNumber(trial.stage) ? String(trial.stage + 1) : dash),
-    element("td", {}, trial.state ? badge(trial.state) : null, ...notes(trial)),
+    element("td", {}, trial.state ? badge(trial.state) : null),
     element("td", { class: "num" }, loss(trial.val_loss ?? trial.loss), isNumber(trial.figures?.error) ? element("span", { class: "unit" }, ` ${figure("error", trial.figures.error)}`) : null),
     element("td", { class: "num" }, later ?? loss(trial.train_loss)),
     element("td", { class: "num" }, later ?? duration(trial.seconds)),
     element("td", { class: "num" }, later ?? (trial.worker ?? dash).replace("worker_", "")),
-    element("td", { class: "num" }, running ? element("span", { class: "mini", "aria-hidden": "true" }, share) : null, later ?? (trial.state === "COMPLETED" || step === 0 ? count(step || trial.steps) : `${count(step)} / ${count(trial.steps)}`)),
-    element("td", { class: "what", title: `${network(trial.params)} ${inShort(trial.params)}`.trim() || null }, later, trial.error ? element("span", { class: "trial-error", title: trial.error.slice(0, 500) }, String(trial.error).trim().split("\n").at(-1)) : null,
+    element("td", { class: "num" }, running ? element("span", { class: "mini", "aria-hidden": "true" }, share) : null, later ?? (trial.state === "COMPLETED" ? count(step || trial.steps) : `${count(step)} / ${count(trial.steps)}`)),
+    element("td", { class: "what", title: `${network(trial.params)} ${inShort(trial.params)}`.trim() || null }, ...notes(trial), later, trial.error && trial.state !== "STOPPED" ? element("span", { class: "trial-error", title: trial.error.slice(0, 500) }, String(trial.error).trim().split("\n").at(-1)) : null,
       element("span", { class: "mono" }, network(trial.params)), " ", inShort(trial.params)),
   );
   if (table.tHead.rows[0].cells.length > row.cells.length) row.append(element("td", { class: "num" }, steers() ? action(trial) : null));

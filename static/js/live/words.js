@@ -1,5 +1,5 @@
 // How the live page and the page of a trial call things.
-import { capital, count, dash, element, isNumber, loss, parameters } from "../text.js";
+import { capital, count, element, parameters } from "../text.js";
 import { state } from "./state.js";
 
 export const find = (name) => document.querySelector(`[data-${name}]`);
@@ -12,12 +12,6 @@ export function big(value, rest) {
 export const trialPath = (number) => `/sweeps/${encodeURIComponent(state.sweep.id)}/trials/${number}`;
 
 export const FIGURES = { error: "error rate", mae: "mean absolute error", r2: "R²", rmse: "root mean squared error", loss: "loss" };
-
-// A figure as people read it: error rates in per cent.
-export function figure(name, value) {
-  if (name === "error") return isNumber(value) ? `${(100 * value).toFixed(1)} %` : dash;
-  return loss(value);
-}
 
 const SHORT = { "batch size": "batch ", "learning rate": "rate ", optimizer: "", activation: "" };
 
