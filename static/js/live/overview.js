@@ -1,13 +1,8 @@
 // How far the sweep is, what it has found, and why it ended.
 import { follow } from "./bus.js";
 import { hasEnded, state, stepOf } from "./state.js";
-<<<<<<< Updated upstream
-import { FIGURES, big, clock, definitions, figure, find, processName, trialPath, watcher } from "./words.js";
-import { badge, capital, count, dash, duration, element, isNumber, loss, network, parameters } from "../text.js";
-=======
-import { FIGURES, big, definitions, find, processName, trialPath, watcher } from "./words.js";
+import { FIGURES, big, clock, definitions, find, processName, trialPath, watcher } from "./words.js";
 import { badge, capital, count, dash, duration, element, figure, isNumber, loss, network, parameters } from "../text.js";
->>>>>>> Stashed changes
 
 const OVER = ["COMPLETED", "PRUNED", "FAILED"];
 
