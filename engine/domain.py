@@ -29,7 +29,7 @@ class TrialState(StrEnum):
     """QUEUED → RUNNING → COMPLETED | PRUNED | FAILED | LOST | STOPPED.
 
     PRUNED ended early, by a pruner or by hand; FAILED is an error in the trial itself; LOST, that its process or
-    machine died: it is queued again as its next attempt; STOPPED, that the user stopped the sweep while it trained.
+    machine died: it is queued again as its next attempt; STOPPED, that the user stopped the sweep before it had ended.
     """
 
     QUEUED = "QUEUED"
@@ -51,7 +51,7 @@ SWEEP_MOVES: Mapping[SweepState, frozenset[SweepState]] = {
 }
 
 TRIAL_MOVES: Mapping[TrialState, frozenset[TrialState]] = {
-    TrialState.QUEUED: frozenset({TrialState.RUNNING}),
+    TrialState.QUEUED: frozenset({TrialState.RUNNING, TrialState.STOPPED}),
     TrialState.RUNNING: frozenset(
         {TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED, TrialState.LOST, TrialState.STOPPED}
     ),

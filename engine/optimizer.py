@@ -398,7 +398,7 @@ class Optimizer:
     def _heed(self, wishes: Wishes, index: int | None, running: dict[int, Trial]) -> None:
         """Do what the user wants."""
         if wishes.stop:
-            self._stop(running.values())
+            self._stop()
         if wishes.pause is not self._paused:
             self._paused = wishes.pause
             self._cluster.pause(wishes.pause or self._held is not None)
@@ -661,9 +661,10 @@ class Optimizer:
         log.info("the best loss improved by only %.3g: the stage ends", improvement)
         return True
 
-    def _stop(self, running: Iterable[Trial]) -> None:
-        for trial in running:
-            self._end(trial, TrialState.STOPPED, "stopped with the sweep")
+    def _stop(self) -> None:
+        for trial in self._trials.values():
+            if trial.state in (TrialState.RUNNING, TrialState.QUEUED):
+                self._end(trial, TrialState.STOPPED, "stopped with the sweep")
         raise SweepStopped("stopped by the user")
 
     def _progress(self, index: int | None, running: Iterable[Trial] = ()) -> dict[str, Any]:

@@ -15,8 +15,8 @@ SWEEP_LIFE = {
     ("PAUSED", "RUNNING"), ("PAUSED", "COMPLETED"), ("PAUSED", "STOPPED"), ("PAUSED", "FAILED"),
 }  # fmt: skip
 TRIAL_LIFE = {
-    ("QUEUED", "RUNNING"), ("RUNNING", "COMPLETED"), ("RUNNING", "PRUNED"), ("RUNNING", "FAILED"),
-    ("RUNNING", "LOST"), ("RUNNING", "STOPPED"), ("LOST", "QUEUED"), ("LOST", "FAILED"),
+    ("QUEUED", "RUNNING"), ("QUEUED", "STOPPED"), ("RUNNING", "COMPLETED"), ("RUNNING", "PRUNED"),
+    ("RUNNING", "FAILED"), ("RUNNING", "LOST"), ("RUNNING", "STOPPED"), ("LOST", "QUEUED"), ("LOST", "FAILED"),
 }  # fmt: skip
 
 
