@@ -23,10 +23,9 @@ from webapp.auth.tokens import blueprint as tokens
 from webapp.auth.views import blueprint as auth
 from webapp.classes.views import blueprint as classes
 from webapp.datasets.views import blueprint as datasets
-from webapp.extensions import SETTINGS, STORE, bootstrap, compress, csrf, login_manager, socketio
+from webapp.extensions import HISTORIES, SETTINGS, STORE, bootstrap, compress, csrf, login_manager, socketio
 from webapp.filters import register as register_filters
 from webapp.history import blueprint as history
-from webapp.history.blueprint import HISTORIES
 from webapp.models.views import blueprint as models
 from webapp.monitor.views import blueprint as monitor
 from webapp.origins import TrustedHosts, same_origin

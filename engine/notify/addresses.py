@@ -43,3 +43,19 @@ def _inside(address: IPv6Address) -> IPv4Address | None:
     if address.ipv4_mapped or address.sixtofour:
         return address.ipv4_mapped or address.sixtofour
     return IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
+
+
+_METADATA = frozenset(map(ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16")))
+"""Where clouds tell their machines secrets, beside the link-local address that most of them use."""
+
+
+def is_metadata(address: str) -> bool:
+    """Whether nothing that a user names may lead to an address, however far that user is trusted: one of this link
+    alone, where clouds tell their machines secrets, of a group, or of nobody."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return True
+    if isinstance(found, IPv6Address):
+        found = _inside(found) or found
+    return found in _METADATA or found.is_link_local or found.is_multicast or found.is_unspecified

@@ -13,8 +13,10 @@ from engine.errors import StoreUnavailable
 from engine.store.audit import Audit
 from engine.store.calls import answered
 from engine.store.columns import Columns
+from engine.store.connections import Connections
 from engine.store.creations import Creations
 from engine.store.datasets import Datasets
+from engine.store.deleted import DeletedRuns
 from engine.store.events import Events
 from engine.store.links import Links
 from engine.store.logs import Logs
@@ -50,13 +52,14 @@ INDEXES = {
     "events": ([("at", ASCENDING)], [("sweep_id", ASCENDING), ("type", ASCENDING), ("seq", ASCENDING)]),
     "models": ([("sweep_id", ASCENDING)],),
     "model_files": ([("name", ASCENDING), ("uploaded", DESCENDING)],),
-    "servers": ([("host", ASCENDING)], [("sweep_id", ASCENDING)]),
     "logs": ([("machine", ASCENDING)],),
+    "servers": ([("host", ASCENDING)], [("sweep_id", ASCENDING)]),
     "runs": ([("start_time", DESCENDING)], [("status", ASCENDING)], [("info.sweep_id", ASCENDING)]),
     "run_notes": ([("database", ASCENDING), ("tags", ASCENDING)],),
     "datasets": ([("created", DESCENDING)],),
     "views": ([("owner", ASCENDING)], [("shared", ASCENDING)]),
     "notices": ([("sweep_id", ASCENDING)], [("open", ASCENDING), ("due", ASCENDING)]),
+    "deleted_runs": ([("due", ASCENDING)], [("database", ASCENDING), ("at", DESCENDING)], [("batch", ASCENDING)]),
     "tokens": ([("account", ASCENDING), ("created", DESCENDING)],),
     "creations": ([("created", ASCENDING)],),
     "sessions": ([("account", ASCENDING), ("seen", DESCENDING)],),
@@ -75,9 +78,9 @@ class Store:
         self.columns = Columns(database)
         self.events = Events(database)
         self.machines = Machines(database)
+        self.logs = Logs(database)
         self.users = Users(database)
         self.runs = Runs(database)
-        self.logs = Logs(database)
         self.run_parts = RunParts(database)
         self.run_notes = RunNotes(database)
         self.models = Models(database)
@@ -92,6 +95,8 @@ class Store:
         self.links = Links(database)
         self.audit = Audit(database)
         self.creations = Creations(database)
+        self.connections = Connections(database)
+        self.deleted_runs = DeletedRuns(database)
 
     def ping(self) -> None:
         """Ask the database for a sign of life.

@@ -7,7 +7,7 @@ are read as far as they go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from engine.store.calls import answered
-from engine.store.runs import lenient
+from engine.store.runs import LIST_FIELDS, lenient
 
 Document = dict[str, Any]
 
@@ -69,13 +69,19 @@ class RunReader:
         with answered():
             return [found for group in groups(ids) for found in self._read(group, BRIEF)]
 
+    def heads(self, ids: Sequence[Any]) -> list[Document]:
+        """What tells of these runs whose they are, what they are called, and whether they go on."""
+        wanted = {**LIST_FIELDS, "info.imported": 1}
+        with answered():
+            return [found for group in groups(ids) for found in self._read(group, wanted)]
+
     def rows(self, ids: Sequence[Any]) -> list[Document]:
         """What lists may show of these runs; those that are gone are missing."""
         wanted = dict.fromkeys(WITHOUT, 0)
         with answered(), pymongo.timeout(PATIENCE_SECONDS):
             return [found for group in groups(ids) for found in self._read(group, wanted)]
 
-    def _read(self, ids: Sequence[Any], projection: dict[str, int]) -> list[Document]:
+    def _read(self, ids: Sequence[Any], projection: Mapping[str, int]) -> list[Document]:
         """Documents; of one that cannot be decoded as much as can."""
         try:
             return list(self._runs.find(among(ids), projection))

@@ -160,6 +160,13 @@ class Sweeps:
             found = list(self._collection.find({"_id": {"$in": list(sweep_ids)}}, {"owner": 1}))
         return {sweep["_id"]: str(sweep.get("owner") or "") for sweep in found}
 
+    def open_among(self, sweep_ids: Sequence[str]) -> set[str]:
+        """Those of these sweeps that are not over."""
+        wanted = {"_id": {"$in": [sweep_id for sweep_id in sweep_ids if sweep_id]}}
+        over = {"state": {"$nin": [str(state) for state in ENDED]}}
+        with answered():
+            return {sweep["_id"] for sweep in self._collection.find({**wanted, **over}, {"_id": 1})}
+
     def queue(self, limit: int) -> list[Document]:
         """The sweeps that wait, in the order in which they are claimed."""
         with answered():

@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from webapp.errors import QueryError
 from webapp.extensions import store
 from webapp.filters import run_url
-from webapp.history.blueprint import blueprint
+from webapp.history.blueprint import blueprint, history_shown
 from webapp.services import run_files, run_metrics, run_notes, run_output, run_page
 from webapp.services.runs import find, row
 
@@ -28,14 +28,14 @@ def run(run_id: str | None) -> ResponseReturnValue:
     wanted = request.args.get("id") if run_id is None else run_id
     if wanted is None:
         abort(404)
-    return render_template("history/run.html", page=run_page.run(store(), wanted, datetime.now(UTC)))
+    return render_template("history/run.html", page=run_page.run(store(), history_shown(), wanted, datetime.now(UTC)))
 
 
 @blueprint.get("/run/output.json")
 def output() -> ResponseReturnValue:
     """The part of a run's output that ends at `?before=`."""
     document = _document()
-    part = run_output.before(store().run_parts, document["_id"], _whole("before"))
+    part = run_output.before(history_shown().parts, document["_id"], _whole("before"))
     return jsonify(text=part.text, start=part.start, end=part.end, total=part.total)
 
 
@@ -44,7 +44,7 @@ def whole_output() -> ResponseReturnValue:
     """All of a run's output, to be saved."""
     document = _document()
     name = run_files.plain_file_name(f"run-{row(document, datetime.now(UTC)).id}-output.txt")
-    return _saved(run_output.pieces(store().run_parts, document["_id"]), name, "text/plain; charset=utf-8")
+    return _saved(run_output.pieces(history_shown().parts, document["_id"]), name, "text/plain; charset=utf-8")
 
 
 @blueprint.get("/run/metrics.json")
@@ -55,7 +55,7 @@ def metrics() -> ResponseReturnValue:
     ids = request.args.getlist("id")
     if len(names) * len(ids) > MOST_LINES:
         raise QueryError(f"at most {MOST_LINES} metrics at once")
-    parts, axis = store().run_parts, request.args.get("x", "step")
+    parts, axis = history_shown().parts, request.args.get("x", "step")
     weight, low, high = _number("smooth", 0.0), _number("low", -math.inf), _number("high", math.inf)
     lines = []
     for run_id in ids:
@@ -71,7 +71,7 @@ def file() -> ResponseReturnValue:
     """A file of a run, shown: `?kind=` artifact or source, `?at=` its place in the list."""
     document = _document()
     kind, at = request.args.get("kind", "artifact"), _whole("at")
-    name, stored = run_files.opened(store().run_parts, document, kind, at)
+    name, stored = run_files.opened(history_shown().parts, document, kind, at)
     page = {
         "row": row(document, datetime.now(UTC)),
         "kind": kind,
@@ -86,7 +86,7 @@ def content() -> ResponseReturnValue:
     """The bytes of a file of a run, to be saved; with `?view` as far as a browser may show them: pictures, and HTML in
     a sandbox, with its scripts if `?scripts`."""
     document = _document()
-    name, stored = run_files.opened(store().run_parts, document, request.args.get("kind", "artifact"), _whole("at"))
+    name, stored = run_files.opened(history_shown().parts, document, request.args.get("kind", "artifact"), _whole("at"))
     pieces = iter(stored)
     first = next(pieces, b"")
     shown = run_files.type_of(name, first[: run_files.LOOKED_AT]) if "view" in request.args else ""
@@ -108,20 +108,22 @@ def files() -> ResponseReturnValue:
     if kind not in run_files.KINDS:
         raise QueryError("`kind` must be artifact or source")
     name = run_files.plain_file_name(f"run-{row(document, datetime.now(UTC)).id}-{kind}s.zip")
-    return _saved(run_files.zipped(store().run_parts, document, kind), name, "application/zip")
+    return _saved(run_files.zipped(history_shown().parts, document, kind), name, "application/zip")
 
 
 @blueprint.post("/run/notes")
 def write_notes() -> ResponseReturnValue:
     """Replace the tags and notes of a run."""
     run_id = request.form.get("id", "")
-    run_notes.write(store(), g.viewer, run_id, request.form, datetime.now(UTC))
+    history = history_shown()
+    run_notes.write(store(), history, g.viewer, run_id, request.form, datetime.now(UTC))
+    history.poke(run_id)
     flash("Tags and notes are saved.")
     return redirect(f"{run_url(run_id)}#notes", 303)
 
 
 def _document() -> Mapping[str, Any]:
-    return find(store().run_parts, request.args.get("id", ""))
+    return find(history_shown().parts, request.args.get("id", ""))
 
 
 def _saved(pieces: Iterator[bytes], name: str, kind: str) -> Response:

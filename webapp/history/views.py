@@ -10,8 +10,8 @@ from flask.typing import ResponseReturnValue
 
 from webapp.errors import QueryError
 from webapp.extensions import store
-from webapp.history.blueprint import blueprint, histories
-from webapp.services import history
+from webapp.history.blueprint import blueprint, histories, history_shown
+from webapp.services import connections, history
 
 
 @blueprint.get("")
@@ -21,28 +21,30 @@ def index() -> ResponseReturnValue:
     problem, status = "", 200
     try:
         asked = history.asked_by(store(), g.viewer, given)
-        page = history.page(histories().get(), asked, now)
+        g.database = asked.database
+        page = history.page(histories().get(asked.database), asked, now)
     except QueryError as error:
         problem, status = str(error), 400
-        page = history.page(histories().get(), history.Asked(), now)
+        page = history.page(history_shown(), history.Asked(database=g.database), now)
         typed = replace(page.asked, where=given.get("where", "")[: history.LONGEST_QUERY], text=given.get("text", ""))
         page = replace(page, asked=typed, rows=(), total=0, older="", newer="", groups=None)
     views, view = history.views(store(), g.viewer), given.get("view", "")
-    page = replace(page, problem=problem, views=views, view=view)
+    databases = connections.everything(store())
+    page = replace(page, problem=problem, views=views, view=view, databases=databases)
     return render_template("history/index.html", page=page), status
 
 
 @blueprint.get("/fields.json")
 def fields() -> ResponseReturnValue:
     """Fields whose names hold `?begin=`: [{name, title}]."""
-    return jsonify(history.fields(histories().get(), request.args.get("begin", "")[:200]))
+    return jsonify(history.fields(history_shown(), request.args.get("begin", "")[:200]))
 
 
 @blueprint.get("/values.json")
 def values() -> ResponseReturnValue:
     """Values of `?field=` that hold `?begin=`, the most frequent first."""
     return jsonify(
-        history.values(histories().get(), request.args.get("field", "")[:200], request.args.get("begin", "")[:200])
+        history.values(history_shown(), request.args.get("field", "")[:200], request.args.get("begin", "")[:200])
     )
 
 

@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from flask import Flask, render_template
+from flask import Flask, g, render_template
 
+from engine.errors import NotFound, StoreError
 from webapp.errors import QueryError
 from webapp.realtime.relay import Emitter
 from webapp.services import history as listing
@@ -54,6 +55,8 @@ class RunWatcher:
         self._rooms: dict[str, Room] = {}
         self._woken = threading.Event()
         self._told = 0.0
+        self._running = False
+        self._others: set[str] = set()
 
     def join(self, message: Any, sid: str, enter: Callable[[str], None]) -> dict[str, Any]:
         """Let client *sid* watch what it asks; sends it what has changed since its page was made.
@@ -72,18 +75,20 @@ class RunWatcher:
         except QueryError as error:
             return {"error": str(error)}
         name = f"runs:{hashlib.blake2b(asked.address().encode(), digest_size=12).hexdigest()}"
+        history = self._histories.get(asked.database)
         enter(name)
         with self._guard:
             self._rooms.setdefault(name, Room(asked)).members.add(sid)
-        index = self._histories.get(OWN).index
+        index = history.index
         now = datetime.now(UTC)
         if version != index.version:
             rows = [n for n in shown if type(n) is int][:MOST_ROWS] if isinstance(shown, list) else []
             there = set(index.existing(rows))
             fresh = index.after(newest, MOST_ROWS) if type(newest) is int and 0 <= newest < 2**62 else []
             news = News(tuple({*there, *fresh}), tuple(fresh), tuple(n for n in rows if n not in there))
-            self._emitter.emit("runs", self._message(self._histories.get(OWN), asked, news, now), to=sid)
+            self._emitter.emit("runs", self._message(history, asked, news, now), to=sid)
         self._woken.set()
+        self._follow(asked.database)
         return {"ok": True}
 
     def leave(self, sid: str) -> None:
@@ -95,9 +100,8 @@ class RunWatcher:
                     del self._rooms[name]
 
     def run(self) -> None:
-        """Follow for ever."""
-        for history in self._histories.all().values():
-            history.followed = True
+        """Follow our own database for ever, and others while somebody watches them."""
+        self._histories.get(OWN).followed = self._running = True
         while True:
             seconds = self.turn(datetime.now(UTC))
             if seconds == IDLE_SECONDS:
@@ -106,14 +110,40 @@ class RunWatcher:
             else:
                 self._emitter.sleep(seconds)
 
-    def turn(self, now: datetime) -> float:
-        """Follow once and tell the rooms; the seconds until it should be done again."""
+    def _follow(self, name: str) -> None:
+        """Follow another database in a thread of its own, so that its silence is nobody else's."""
+        with self._guard:
+            if name == OWN or name in self._others or not self._running:
+                return
+            self._others.add(name)
+        threading.Thread(target=self._follow_on, args=(name,), daemon=True).start()
+
+    def _follow_on(self, name: str) -> None:
+        history: History | None = None
         try:
-            history = self._histories.get(OWN)
+            while self._rooms_of(name):
+                history = self._histories.get(name)
+                history.followed = True
+                self._emitter.sleep(self.turn(datetime.now(UTC), name))
+        except (NotFound, StoreError) as error:
+            log.warning("the database %s is no longer followed: %s", name, error)
+        finally:
+            if history is not None:
+                history.followed = False
+            with self._guard:
+                self._others.discard(name)
+
+    def _rooms_of(self, name: str) -> dict[str, Room]:
+        with self._guard:
+            return {key: room for key, room in self._rooms.items() if room.asked.database == name}
+
+    def turn(self, now: datetime, name: str = OWN) -> float:
+        """Follow a database once and tell its rooms; the seconds until it should be done again."""
+        try:
+            history = self._histories.get(name)
             news = history.turn(now)
             progress = history.follower.progress()
-            with self._guard:
-                rooms = dict(self._rooms)
+            rooms = self._rooms_of(name)
             if news or not progress.ready or progress.metrics:
                 self._tell(history, rooms, news, now)
         except Exception:
@@ -143,17 +173,18 @@ class RunWatcher:
         """{html, moved, gone, total, states, progress}: rows to show in place of those shown, and which are new."""
         seconds, query, shown = now.timestamp(), asked.query, asked.shown
         index = history.index
-        every = Query(sort=query.sort, down=query.down)
+        every = Query(sort=query.sort, down=query.down, archived=query.archived)
         found = index.page(every, seconds, MOST_ROWS, among=news.changed) if news.changed else []
         moved = index.page(query, seconds, MOST_ROWS, among=news.moved) if news.moved else []
         with self._app.test_request_context():
+            g.database = history.name
             html = render_template(
                 "history/_rows.html", rows=listing.lines(history, found, shown), columns=shown
             )  # fmt: skip
         return {
             "html": html,
             "moved": [run.n for run in moved],
-            "gone": list(news.gone),
+            "gone": [*news.gone, *(set(news.changed) - {run.n for run in found})] if len(found) < MOST_ROWS else [],
             "total": sum(index.count(query, seconds).values()),
             "states": {state.key: state.count for state in listing.states(history, asked, query, seconds)},
             "progress": listing.progress_of(history),

@@ -7,16 +7,21 @@ import hashlib
 import logging
 import os
 import threading
+import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from engine.errors import StoreError
+from engine.errors import NotFound, StoreError
 from engine.settings import Settings
 from engine.store import Store
+from engine.store.run_parts import RunParts
 from engine.store.run_reader import RunReader
 from engine.store.runs import parse_run_id
+from webapp.services import connections
+from webapp.services.connections import Opened
 from webapp.services.plain import dig
 from webapp.services.run_index.fields import Row, Value
 from webapp.services.run_index.follower import Beside, Follower, News
@@ -27,16 +32,28 @@ log = logging.getLogger(__name__)
 OWN = ""
 """The name of the database that NHOP itself uses."""
 MOST_SERVERS = 16
+UNUSED_SECONDS = 300.0
+"""After so long a connection that nobody looks at is closed."""
 
 
 class History:
     """The runs of one database. The index is opened when it is first asked for."""
 
-    def __init__(self, folder: Path, identity: str, reader: RunReader, beside: Beside = lambda _: {}) -> None:
+    def __init__(
+        self, folder: Path, identity: str, opened: Opened, beside: Beside = lambda _: {}, name: str = OWN
+    ) -> None:
         self._folder = folder
         self._identity = identity
-        self._reader = reader
         self._beside = beside
+        self.name = name
+        self.database = opened.database
+        self.prefix = opened.prefix
+        self.read_only = opened.read_only
+        self.reader = RunReader(opened.database, opened.prefix)
+        self.parts = RunParts(opened.database, opened.prefix)
+        self._client = opened.client
+        if name != OWN:
+            weakref.finalize(self, opened.client.close)
         self._follower: Follower | None = None
         self._opening = threading.Lock()
         self.followed = False
@@ -50,7 +67,7 @@ class History:
             if self._follower is None:
                 path, lock = _own_file(self._folder, self._identity)
                 weakref.finalize(self, os.close, lock)
-                self._follower = Follower(self._reader, Index(path), self._beside)
+                self._follower = Follower(self.reader, Index(path), self._beside)
             return self._follower
 
     @property
@@ -68,17 +85,37 @@ class History:
         return news
 
     def refresh(self, now: datetime) -> None:
-        """Where nobody follows, read everything now.
+        """Where nobody follows, read everything now; of another database what a moment allows, silent or not.
 
         Raises:
-            StoreError: the database does not answer.
+            StoreError: our own database does not answer.
         """
-        if not self.followed:
+        if self.followed:
+            return
+        if self.name == OWN:
             self.follower.turn(now.timestamp(), whole=True)
+        else:
+            self.turn(now)
 
     def poke(self, run_id: str) -> None:
         """A run, by its id as addresses have it, has been changed from here."""
         self.follower.poke(run_id)
+
+    def close(self) -> None:
+        """Close the connection and the index; nobody may use this any more."""
+        with self._opening:
+            if self._follower is not None:
+                self._follower.index.close()
+        self._client.close()
+
+
+@dataclass(slots=True)
+class Used:
+    """A connection that is open, as it was stored, and when it was last asked for (monotonic seconds)."""
+
+    history: History
+    sealed: bytes
+    at: float = 0.0
 
 
 class Histories:
@@ -86,28 +123,65 @@ class Histories:
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._folder = settings.data_dir / "history"
+        self._settings = settings
+        self._store = store
+        self._guard = threading.Lock()
+        self._others: dict[str, Used] = {}
         identity = f"{settings.mongo_uri or 'embedded'} {store.database.name}"
-        self._all = {OWN: History(self._folder, identity, RunReader(store.database), _beside(store))}
+        opened = Opened(store.database.client, store.database, "", False)
+        self._own = History(self._folder, identity, opened, _beside(store, OWN))
 
     def get(self, name: str = OWN) -> History:
-        return self._all[name]
+        """The history of a database, which is opened where it is not yet.
 
-    def all(self) -> Mapping[str, History]:
-        return self._all
+        Raises:
+            NotFound: there is no connection of this name.
+            StoreError: it cannot be opened.
+        """
+        if name == OWN:
+            return self._own
+        document = self._store.connections.get(name)
+        with self._guard:
+            used = self._others.get(name)
+            if used is not None and (document is None or used.sealed != document["sealed"]):
+                self._others.pop(name).history.close()
+                used = None
+        if document is None:
+            raise NotFound(f"there is no database {name[:40]!r} here")
+        if used is None:
+            opened = connections.opened(self._settings, document)
+            identity = f"{document['host']} {document['database']} {document['prefix']} {name}"
+            history = History(self._folder, identity, opened, _beside(self._store, name), name)
+            with self._guard:
+                used = self._others.setdefault(name, Used(history, document["sealed"]))
+        used.at = time.monotonic()
+        return used.history
+
+    def close_unused(self) -> None:
+        """Close the connections that nobody has looked at for a while."""
+        with self._guard:
+            for name, used in list(self._others.items()):
+                if not used.history.followed and time.monotonic() - used.at > UNUSED_SECONDS:
+                    self._others.pop(name).history.close()
 
 
-def _beside(store: Store) -> Callable[[Sequence[Row]], dict[str, dict[str, Value]]]:
+def _beside(store: Store, name: str) -> Callable[[Sequence[Row]], dict[str, dict[str, Value]]]:
     """What our own collections know of runs: who started their sweep, and the tags and notes that were given here."""
 
     def beside(rows: Sequence[Row]) -> dict[str, dict[str, Value]]:
         found: dict[str, dict[str, Value]] = {}
-        owners = store.sweeps.owners([row.sweep for row in rows if row.sweep])
-        notes = store.run_notes.some(OWN, [parse_run_id(row.key)[0] for row in rows])
+        owners = store.sweeps.owners([row.sweep for row in rows if row.sweep]) if name == OWN else {}
+        notes = store.run_notes.some(name, [parse_run_id(row.key)[0] for row in rows])
+        gone = store.deleted_runs.some(name, [parse_run_id(row.key)[0] for row in rows])
         for row in rows:
             more: dict[str, Value] = {}
+            if row.key in gone:
+                more["deleted"] = "yes"
             if row.sweep in owners:
                 more["owner"] = owners[row.sweep]
             if note := notes.get(row.key):
+                if note.get("archived"):
+                    more["archived"] = "yes"
                 given = [tag for tag in note.get("tags", ()) if isinstance(tag, str)]
                 before = str(row.cells.get("tag", "")).split("\n")
                 if tags := list(dict.fromkeys(tag for tag in (*before, *given) if tag)):

@@ -15,6 +15,8 @@ from urllib.parse import parse_qsl, urlencode
 from engine.store import Store
 from webapp.errors import AccountError, Forbidden, QueryError
 from webapp.services.accounts import Account
+from webapp.services.connections import Connection
+from webapp.services.histories import OWN as OWN_DATABASE
 from webapp.services.histories import History
 from webapp.services.run_index import where
 from webapp.services.run_index.fields import DATES, EPOCH, OWN, Value
@@ -69,6 +71,7 @@ class Asked:
     size: int = PAGE
     after: str = ""
     before: str = ""
+    database: str = OWN_DATABASE
 
     @classmethod
     def of(cls, given: Mapping[str, str], base: Asked | None = None) -> Asked:
@@ -83,7 +86,7 @@ class Asked:
         size = given.get("size", str(base.size))
         if size not in map(str, SIZES):
             raise QueryError(f"size must be one of {', '.join(map(str, SIZES))}")
-        text = {name: given.get(name, getattr(base, name)) for name in ("where", "text", "sort", "columns")}
+        text = {name: given.get(name, getattr(base, name)) for name in ("where", "text", "sort", "columns", "database")}
         places = {name: given.get(name, "") for name in ("after", "before")}
         asked = cls(size=int(size), **text, **places)
         return replace(asked, sort=asked.sort or "-started", columns=asked.columns.strip() or COLUMNS)
@@ -101,7 +104,9 @@ class Asked:
         Raises:
             QueryError: the filter is not understood.
         """
-        return Query(where.parse(self.where), self.text, self.sort.removeprefix("-"), self.sort.startswith("-"))
+        wanted = where.parse(self.where)
+        archived = "archived" in map(canonical, where.fields(wanted))
+        return Query(wanted, self.text, self.sort.removeprefix("-"), self.sort.startswith("-"), archived)
 
     @property
     def shown(self) -> list[Column]:
@@ -115,7 +120,7 @@ class Asked:
 
 SAFE = "(),:/@~="
 """Signs that an address can bear as they are."""
-PARAMETERS = ("where", "text", "sort", "columns", "size", "after", "before")
+PARAMETERS = ("where", "text", "sort", "columns", "size", "after", "before", "database")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +183,8 @@ class HistoryPage:
     problem: str = ""
     views: Sequence[View] = ()
     view: str = ""
+    databases: Sequence[Connection] = ()
+    read_only: bool = False
     groups: Sequence[Sequence[where.Condition]] | None = ()
     sizes: Sequence[int] = SIZES
 
@@ -249,6 +256,7 @@ def page(history: History, asked: Asked, now: datetime) -> HistoryPage:
         states=states(history, asked, query, seconds),
         progress=history.follower.progress(),
         silent=history.silent,
+        read_only=history.read_only,
         newest=newest,
         version=version,
         older=asked.address(after=mark(found[-1].place)) if older else "",
@@ -436,6 +444,7 @@ def asked_by(store: Store, account: Account, given: Mapping[str, str]) -> Asked:
         base = replace(base, columns=mine)
     if view := given.get("view"):
         base = Asked.of(dict(parse_qsl(store.views.get(view, account.id)["query"])), base)
+        given = {name: value for name, value in given.items() if name != "database"}
     return Asked.of(given, base)
 
 

@@ -15,14 +15,13 @@ from markupsafe import Markup
 from engine.errors import ConfigError, Problem, StateError
 from engine.store import Store
 from webapp.services.accounts import Account
+from webapp.services.histories import History
 from webapp.services.plain import dig
 from webapp.services.runs import find, text
 
 LONGEST_NOTES = 50_000
 LONGEST_TAG = 60
 MOST_TAGS = 50
-HERE = ""
-"""The name of the database that NHOP itself uses."""
 
 TAGS = {"p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "table", "thead",
         "tbody", "tr", "th", "td", "h1", "h2", "h3", "h4", "h5", "h6"}  # fmt: skip
@@ -46,9 +45,9 @@ class Notes:
     at: Any
 
 
-def of(store: Store, document: Mapping[str, Any]) -> Notes:
-    """The tags and notes of the run with this document."""
-    kept = store.run_notes.get(HERE, document["_id"])
+def of(store: Store, database: str, document: Mapping[str, Any]) -> Notes:
+    """The tags and notes of the run with this document, of the database of this name."""
+    kept = store.run_notes.get(database, document["_id"])
     comments = (
         ("Comment at its start", dig(document, "meta", "comment") or dig(document, "meta", "options", "--comment")),
         ("Notes of Omniboard", dig(document, "omniboard", "notes")),
@@ -74,7 +73,9 @@ def foreign_tags(document: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(tag for tag in found if tag.strip()))
 
 
-def write(store: Store, account: Account, run_id: str, given: Mapping[str, str], now: datetime) -> None:
+def write(
+    store: Store, history: History, account: Account, run_id: str, given: Mapping[str, str], now: datetime
+) -> None:
     """Replace the tags and notes of a run. *given* has `tags`, separated by commas; `notes`; and the `version` that
     they were read in.
 
@@ -83,10 +84,8 @@ def write(store: Store, account: Account, run_id: str, given: Mapping[str, str],
         ConfigError: they are too long.
         StateError: somebody else has changed them meanwhile.
     """
-    document = find(store.run_parts, run_id)
-    tags = list(
-        dict.fromkeys(tag for tag in (part.strip() for part in re.split(r"[,\n]", given.get("tags", ""))) if tag)
-    )
+    document = find(history.parts, run_id)
+    tags = tags_of(given.get("tags", ""))
     notes = given.get("notes", "").replace("\r\n", "\n").strip()
     problems = []
     if len(tags) > MOST_TAGS or any(len(tag) > LONGEST_TAG for tag in tags):
@@ -97,11 +96,16 @@ def write(store: Store, account: Account, run_id: str, given: Mapping[str, str],
         raise ConfigError(problems)
     version = given.get("version", "")
     seen = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
-    if not store.run_notes.put(HERE, document["_id"], tags, notes, seen, account.name, now):
+    if not store.run_notes.put(history.name, document["_id"], tags, notes, seen, account.name, now):
         raise StateError(
             "somebody else has changed the tags or notes of this run meanwhile; go back, copy yours, load the page "
             "anew and add them"
         )
+
+
+def tags_of(typed: str) -> list[str]:
+    """Tags, separated by commas or lines, each once."""
+    return list(dict.fromkeys(tag for tag in (" ".join(part.split()) for part in re.split(r"[,\n]", typed)) if tag))
 
 
 def rendered(notes: str) -> Markup:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import PurePath
 from typing import Any
@@ -13,6 +13,7 @@ from engine.config import SweepConfig
 from engine.store import Store
 from engine.store.run_parts import RunParts
 from webapp.services import run_files, run_metrics, run_notes, run_output
+from webapp.services.histories import OWN, History
 from webapp.services.plain import dig, plain
 from webapp.services.run_files import Listed
 from webapp.services.run_metrics import Metric
@@ -79,22 +80,24 @@ class RunPage:
         return {**told, "output": asdict(self.output), "metrics": metrics}
 
 
-def run(store: Store, run_id: str, now: datetime) -> RunPage:
+def run(store: Store, history: History, run_id: str, now: datetime) -> RunPage:
     """One run in full.
 
     Raises:
         NotFound: there is no such run.
     """
-    parts = store.run_parts
+    parts = history.parts
     document = find(parts, run_id)
     head = row(document, now)
+    if history.name != OWN:
+        head = replace(head, sweep_id="")  # it is no sweep of ours
     ended = date(document.get("stop_time"))
     config, meta = document.get("config"), document.get("meta")
     compared, earlier, others = _others(parts, document)
     by_hand = dig(meta, "config_updates")
     return RunPage(
         row=head,
-        live=head.state in ("running", "queued", "dead"),
+        live=history.name == OWN and head.state in ("running", "queued", "dead"),
         silent=silence(document).total_seconds(),
         ended=ended,
         seconds=_seconds(head, ended),
@@ -116,8 +119,8 @@ def run(store: Store, run_id: str, now: datetime) -> RunPage:
         output=run_output.end_of(parts, document["_id"]),
         failure=_failure(document.get("fail_trace")),
         metrics=run_metrics.listed(parts, document["_id"]),
-        notes=run_notes.of(store, document),
-        is_sweep=is_sweep(config),
+        notes=run_notes.of(store, history.name, document),
+        is_sweep=is_sweep(config) and history.name == OWN,
     )
 
 

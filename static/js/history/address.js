@@ -3,7 +3,7 @@ import { island } from "../text.js";
 
 export const asked = island("asked");
 
-const PARTS = ["where", "text", "sort", "columns", "size"];
+const PARTS = ["where", "text", "sort", "columns", "size", "database"];
 
 // The address of the first page of what is asked, with *changes*.
 export function address(changes = {}) {
@@ -16,5 +16,8 @@ export function address(changes = {}) {
 export function go(changes) {
   location.assign(address(changes));
 }
+
+// What addresses of other answers say of the database that is shown.
+export const database = asked.database ? `&database=${encodeURIComponent(asked.database)}` : "";
 
 export const token = () => document.querySelector("input[name='csrf_token']").value;

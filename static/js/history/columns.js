@@ -97,7 +97,7 @@ document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
 
 function applyWidths() {
   const rules = asked.shown.flatMap(({ width }, at) =>
-    width ? [`.history tr > :nth-child(${at + 1}) { min-width: ${width}px; max-width: ${width}px; overflow: hidden; text-overflow: ellipsis; }`] : [],
+    width ? [`.history tr > :nth-child(${at + 2}) { min-width: ${width}px; max-width: ${width}px; overflow: hidden; text-overflow: ellipsis; }`] : [],
   );
   sheet.replaceSync(rules.join("\n"));
 }
@@ -105,7 +105,7 @@ function applyWidths() {
 // Links on the page carry the columns as well.
 function rewrite() {
   asked.columns = writeAll(asked.shown);
-  for (const link of document.querySelectorAll("a[href*='/history?']")) {
+  for (const link of document.querySelectorAll("a[href*='/history?'], a[href*='/history/export.']")) {
     const url = new URL(link.href);
     if (url.searchParams.has("view")) continue;
     url.searchParams.set("columns", asked.columns);
@@ -120,7 +120,7 @@ function rewrite() {
   keep(asked.columns);
 }
 
-document.querySelectorAll(".history thead th").forEach((head, at) => {
+document.querySelectorAll(".history thead th[data-column]").forEach((head, at) => {
   const column = asked.shown[at];
   const handle = element("span", { class: "resize", role: "separator", tabindex: "0", "aria-orientation": "vertical", "aria-label": `Width of ${column.name}`, "aria-valuemin": NARROWEST, "aria-valuemax": WIDEST });
   const resize = (width) => {

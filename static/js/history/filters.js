@@ -1,7 +1,7 @@
 // Filters by clicking: a chip for each condition, a dialog that makes one, names and values completed by the server.
 // The text of a filter is that of webapp.services.run_index.where.
 import { element } from "../text.js";
-import { address, asked, go } from "./address.js";
+import { address, asked, database, go } from "./address.js";
 
 const PLAIN = /^[^\s"(),=<>~!]+$/;
 const RESERVED = ["and", "or", "not", "in", "exists", "missing"];
@@ -67,7 +67,7 @@ async function complete(list, path, input) {
 
 export function completeNames(input) {
   let waiting;
-  const ask = () => complete(names, `/history/fields.json?begin=${encodeURIComponent(input.value)}`, input);
+  const ask = () => complete(names, `/history/fields.json?begin=${encodeURIComponent(input.value)}${database}`, input);
   input.addEventListener("input", () => {
     clearTimeout(waiting);
     waiting = setTimeout(ask, 120);
@@ -95,7 +95,7 @@ function row(condition = { field: "", operator: "=", values: [""] }) {
   operator.addEventListener("change", follow);
   field.addEventListener("change", follow);
   completeNames(field);
-  const offer = () => complete(offered, `/history/values.json?field=${encodeURIComponent(field.value)}&begin=${encodeURIComponent(value.value)}`, value);
+  const offer = () => complete(offered, `/history/values.json?field=${encodeURIComponent(field.value)}&begin=${encodeURIComponent(value.value)}${database}`, value);
   value.addEventListener("focus", offer);
   value.addEventListener("input", offer);
   remove.addEventListener("click", () => {

@@ -2,3 +2,4 @@
 import "./filters.js";
 import "./columns.js";
 import "./live.js";
+import "./many.js";

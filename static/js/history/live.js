@@ -40,9 +40,10 @@ function take({ html, gone, moved, total: all, states, progress: now }) {
     const n = Number(made.dataset.n);
     const shown = rows.querySelector(`tr[data-n="${n}"]`);
     if (shown) {
-      const focused = shown.contains(document.activeElement);
+      const focused = shown.contains(document.activeElement) ? document.activeElement.tagName : "";
+      made.querySelector("[name='id']").checked = shown.querySelector("[name='id']").checked;
       shown.replaceWith(made);
-      if (focused) made.querySelector("a").focus();
+      if (focused) made.querySelector(focused)?.focus();
       made.classList.add("changed");
     } else if (changed.has(n) && asked.first) {
       if (newestFirst && n > newest && !isRead() && rows.children.length < asked.size + MOST_ADDED) {
@@ -59,6 +60,7 @@ function take({ html, gone, moved, total: all, states, progress: now }) {
     waiting.delete(n);
     rows.querySelector(`tr[data-n="${n}"]`)?.remove();
   }
+  rows.dispatchEvent(new Event("change", { bubbles: true }));
   tellFresh();
   total.textContent = count(all);
   for (const link of legend.querySelectorAll("[data-key]")) link.querySelector(".count").textContent = count(states[link.dataset.key] ?? 0);

@@ -1,5 +1,6 @@
 // The captured output of a run: its end first, more as it is written, earlier parts when they are asked for.
 import { paint, plainStyle } from "./ansi.js";
+import { database } from "./database.js";
 import { count, element } from "../text.js";
 
 const MOST = 3_000_000; // characters that the page holds
@@ -63,7 +64,7 @@ export class Output {
     this.earlier.disabled = true;
     const before = this.start;
     try {
-      const answer = await fetch(`/history/run/output.json?${new URLSearchParams({ id: this.id, before })}`);
+      const answer = await fetch(`/history/run/output.json?${new URLSearchParams({ id: this.id, before, ...database })}`);
       if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
       const { text, start } = await answer.json();
       if (before !== this.start) return;

@@ -1,6 +1,7 @@
 // The page of a run: its metrics and output, and everything else that changes while it runs.
 import { connect } from "../socket.js";
 import { badge, duration, element, island, localTimes, time } from "../text.js";
+import { database } from "./database.js";
 import { Lines } from "./series.js";
 import { Output } from "./output.js";
 import { watchTrees } from "./tree.js";
@@ -18,7 +19,7 @@ const settings = (query) => {
   if (Number(smooth.value)) query.set("smooth", smooth.value);
   return query;
 };
-const ask = (names) => settings(new URLSearchParams([["id", run.id], ...names.map((name) => ["name", name])]));
+const ask = (names) => settings(new URLSearchParams([["id", run.id], ...Object.entries(database), ...names.map((name) => ["name", name])]));
 const common = { address: "/history/run/metrics.json", axis: () => axis?.value };
 
 const cards = new Map(run.metrics.map(({ name }, at) => {

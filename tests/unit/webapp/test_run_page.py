@@ -16,6 +16,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from engine.config import parse
+from engine.settings import Settings
 from engine.store import Store
 from engine.store.runs import parse_run_id, run_id_text
 from tests import hostile_runs
@@ -23,6 +24,7 @@ from tests.hostile_runs import NOW, SCRIPT
 from tests.unit.webapp.conftest import token
 from webapp.errors import QueryError
 from webapp.services import run_files, run_metrics, run_notes, run_output, run_page
+from webapp.services.histories import Histories
 from webapp.services.run_values import flat, tree, updates
 
 with warnings.catch_warnings():
@@ -276,20 +278,20 @@ class TestFiles:
 
 
 class TestConfiguration:
-    def test_a_sweep_is_compared_with_the_defaults(self, store: Store) -> None:
+    def test_a_sweep_is_compared_with_the_defaults(self, store: Store, settings: Settings) -> None:
         config = parse({"name": "x", "nn_model": "Regressor", "seed": 3}).model_dump(mode="json")
         store.database["runs"].insert_one({"_id": 1, "config": config})
-        page = run_page.run(store, "1", NOW)
+        page = run_page.run(store, Histories(settings, store).get(), "1", NOW)
         assert page.compared == "the defaults"
         assert {node.path for node in page.config if node.was} == {"name", "seed"}
         assert page.line == "python -m engine with name=x seed=3"
 
-    def test_a_run_is_compared_with_the_one_before_of_its_experiment(self, store: Store) -> None:
+    def test_a_run_is_compared_with_the_one_before_of_its_experiment(self, store: Store, settings: Settings) -> None:
         adam = {"name": "adam"}
         runs = [("a", {"lr": 0.1, "opt": adam}), ("b", {"lr": 9}), ("a", {"lr": 0.2, "opt": adam})]
         for run_id, (name, config) in enumerate(runs, 1):
             store.database["runs"].insert_one({"_id": run_id, "experiment": {"name": name}, "config": config})
-        page = run_page.run(store, "3", NOW)
+        page = run_page.run(store, Histories(settings, store).get(), "3", NOW)
         assert (page.compared, page.earlier, page.differs) == ("run 1", "1", 1)
         assert page.config[0].was == "0.1"
 

@@ -54,6 +54,7 @@ OWN = {
     "command": "Command",
     "comment": "Comment",
     "notes": "Notes",
+    "archived": "Archived",
     "commit": "Commit",
     "dirty": "Uncommitted changes",
     "result": "Result",

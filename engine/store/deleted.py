@@ -1,0 +1,91 @@
+"""Runs that were deleted and can still be had back: each is where it was until it is due, and lists leave it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pymongo import DESCENDING, UpdateOne
+from pymongo.database import Database
+
+from engine.store.calls import answered
+from engine.store.run_notes import key_of
+from engine.store.run_reader import groups
+from engine.store.runs import lenient, run_id_text
+
+Document = dict[str, Any]
+
+
+class DeletedRuns:
+    """A document: {_id: "DATABASE/RUN", database, run, batch, name, experiment, owner, by, at, due, removing}.
+
+    *batch* is of those that were deleted together; *removing* says that it is too late for an undo.
+    """
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._collection = database.get_collection("deleted_runs", lenient(database))
+
+    def put(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Delete runs: documents as above, without `_id` and `removing`. Those that are deleted already stay so."""
+        writes = [
+            UpdateOne(
+                {"_id": key_of(document["database"], document["run"])},
+                {"$setOnInsert": {**document, "removing": False}},
+                upsert=True,
+            )
+            for document in documents
+        ]
+        with answered():
+            for some in groups(writes, 500):
+                self._collection.bulk_write(list(some), ordered=False)
+
+    def some(self, database: str, run_ids: Sequence[Any]) -> set[str]:
+        """Which of these runs are deleted, by the text of their ids."""
+        keys = {key_of(database, run_id): run_id_text(run_id) for run_id in run_ids}
+        with answered():
+            return {keys[found["_id"]] for found in self._collection.find({"_id": {"$in": list(keys)}}, {"_id": 1})}
+
+    def of(self, database: str, limit: int) -> list[Document]:
+        """Those of a database that can be had back, the last one first."""
+        with answered():
+            found = self._collection.find({"database": database, "removing": False})
+            return list(found.sort("at", DESCENDING).limit(limit))
+
+    def find(self, database: str, run_ids: Sequence[Any], batch: str = "") -> list[Document]:
+        """Those of these runs, or of a batch, that can be had back."""
+        wanted: Document = {"batch": batch} if batch else {"_id": {"$in": [key_of(database, one) for one in run_ids]}}
+        with answered():
+            return list(self._collection.find({**wanted, "database": database, "removing": False}))
+
+    def restore(self, database: str, run_ids: Sequence[Any]) -> int:
+        """Have runs back; how many."""
+        keys = [key_of(database, run_id) for run_id in run_ids]
+        with answered():
+            return self._collection.delete_many({"_id": {"$in": keys}, "removing": False}).deleted_count
+
+    def due(self, now: datetime, limit: int) -> list[Document]:
+        """Those whose time has come, of one database."""
+        wanted = {"due": {"$lte": now}}
+        with answered():
+            first = self._collection.find_one(wanted)
+            if first is None:
+                return []
+            return list(self._collection.find({**wanted, "database": first["database"]}).limit(limit))
+
+    def begin(self, documents: Sequence[Mapping[str, Any]]) -> list[Document]:
+        """From now on these can no longer be had back; those of them that were not had back meanwhile."""
+        keys = [document["_id"] for document in documents]
+        with answered():
+            self._collection.update_many({"_id": {"$in": keys}}, {"$set": {"removing": True}})
+            return list(self._collection.find({"_id": {"$in": keys}}))
+
+    def postpone(self, database: str, due: datetime) -> None:
+        """Nothing of a database is due before *due*: it cannot be reached or written now."""
+        with answered():
+            self._collection.update_many({"database": database, "due": {"$lt": due}}, {"$set": {"due": due}})
+
+    def drop(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Forget them: there is nothing left of the runs."""
+        with answered():
+            self._collection.delete_many({"_id": {"$in": [document["_id"] for document in documents]}})
