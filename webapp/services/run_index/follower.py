@@ -105,6 +105,8 @@ class Follower:
             except sqlite3.OperationalError as error:
                 raise StoreError(f"the index of the runs cannot be written: {error}") from error
             except sqlite3.DatabaseError as error:
+                if type(error) is not sqlite3.DatabaseError:
+                    raise
                 log.warning("the index of the runs is built anew: %s", error)
                 self._forget()
                 return News()

@@ -104,7 +104,7 @@ class Index:
         self._path = path
         self._readers: deque[sqlite3.Connection] = deque()
         self._connections: list[sqlite3.Connection] = []
-        weakref.finalize(self, _close, self._connections)
+        weakref.finalize(self, _close, self._connections).atexit = False  # threads may still be reading then
         self._names: dict[str, int] = {}
         self._counts: OrderedDict[Any, dict[str, int]] = OrderedDict()
         self.version = 0
