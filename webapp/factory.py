@@ -30,6 +30,7 @@ from webapp.models.views import blueprint as models
 from webapp.monitor.views import blueprint as monitor
 from webapp.origins import TrustedHosts, same_origin
 from webapp.realtime import sockets
+from webapp.realtime.keeping import HistoryKeeper
 from webapp.realtime.relay import Relay
 from webapp.realtime.run_pages import RunPages
 from webapp.realtime.runs import RunWatcher
@@ -133,6 +134,8 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
         )
     watcher, pages = RunWatcher(app, runs, socketio), RunPages(store.run_parts, socketio)
     sockets.attach(app, socketio, Relay(store, socketio, settings), watcher, pages, start=relay)
+    if relay:
+        socketio.start_background_task(HistoryKeeper(store, runs, socketio.sleep).run)
     return app
 
 
