@@ -40,13 +40,13 @@ ENDED_NAMES = {str(state) for state in ENDED}
 
 
 class Installation:
-    """A data directory in *folder* and what runs for it."""
+    """A data directory in *folder* and what runs for it; *guard* as `embedded.start` takes it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, guard: bool = False) -> None:
         self.data_dir = folder / "data"
         self.log_dir = folder / "logs"
         self.data_dir.mkdir()
-        self.database, _ = embedded.start(self.data_dir)
+        self.database, _ = embedded.start(self.data_dir, guard)
         self.store: Store = connect(self.database.uri)
         self.daemons: list[subprocess.Popen[bytes]] = []
         self.settings = settings.load({"NHOP_DATA_DIR": str(self.data_dir)}, folder / "none")

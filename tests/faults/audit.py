@@ -35,8 +35,6 @@ class Audit:
     """Trials, events or records that are not there."""
     wrong: list[str] = field(default_factory=list)
     """Anything else that is not as it must be."""
-    unrecorded: int = 0
-    """Begins that the ledger knows and no attempt."""
     overlap: float = 0.0
     """Seconds in which a former owner wrote although another had claimed the sweep."""
 
@@ -112,8 +110,8 @@ def _audit_ledger(world: World, sweep_id: str, trials: Trials, found: Audit) -> 
             continue
         if ends[number] == 0:
             found.wrong.append(f"trial {number} is completed, and no process has trained it to its end")
-        if count > trial["attempt"]:
-            found.unrecorded += count - trial["attempt"]
+        if count > len(trial["attempts"]) + 1:
+            found.wrong.append(f"trial {number} began {count} times and was lost {len(trial['attempts'])} times")
         read_at, _ = world.acknowledged.get((sweep_id, number), (float("inf"), None))
         if late := [at for at in begins.get(number, []) if at > read_at]:
             found.again.append(f"trial {number} began again {late[0] - read_at:.2f} s after it was acknowledged")
@@ -153,7 +151,7 @@ def _audit_events(world: World, sweep_id: str, trials: Trials, found: Audit) -> 
         told[event["data"]["number"]] = event["data"]["state"]
     if silent := [number for number, trial in trials.items() if told.get(number) != trial["state"]]:
         found.missing.append(f"no event tells how the trials {silent} ended")
-    if world.received is None:
+    if world.received is None or not last:
         return
 
     def caught_up() -> bool:
@@ -183,7 +181,8 @@ def _audit_run(world: World, sweep: Document, trials: Trials, found: Audit) -> N
     """The Sacred run tells the same story, and the journal has each result once."""
     completed = sorted(number for number, trial in trials.items() if trial["state"] == "COMPLETED")
     if sweep.get("run_id") is None:
-        found.missing.append("the sweep has no Sacred run")
+        if trials:
+            found.missing.append("the sweep has no Sacred run")
         return
     run = world.store.runs.get(sweep["run_id"])
     status = {"COMPLETED": "COMPLETED", "STOPPED": "INTERRUPTED", "FAILED": "FAILED"}.get(sweep["state"])

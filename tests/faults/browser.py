@@ -18,11 +18,12 @@ from typing import Any
 
 import socketio
 
+FIRST_PAUSE, LONGEST_PAUSE = 0.3, 2.0
+"""Seconds between two attempts to connect, as the page has them."""
+
 
 async def watch(client: int, url: str, cookie: str, sweep_id: str, file: Any) -> None:
-    browser = socketio.AsyncClient(reconnection_delay=0.3, reconnection_delay_max=2.0)
-    seen = 0
-    joining: asyncio.Task[None] | None = None
+    seen, pause = 0, FIRST_PAUSE
 
     def tell(what: int | str) -> None:
         file.write(json.dumps([client, what, time.monotonic()]) + "\n")
@@ -34,32 +35,29 @@ async def watch(client: int, url: str, cookie: str, sweep_id: str, file: Any) ->
             seen = event["seq"]
             tell(seen)
 
-    async def join() -> None:
+    async def join(browser: socketio.AsyncClient) -> None:
         while True:
-            try:
-                answer = await browser.call("join", {"sweep": sweep_id, "after": seen}, timeout=60)
-            except socketio.exceptions.SocketIOError:
-                answer = {"retry": True}
+            answer = await browser.call("join", {"sweep": sweep_id, "after": seen}, timeout=60)
             if not answer.get("retry"):
                 tell("joined" if "seq" in answer else f"refused: {answer}")
                 return
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(FIRST_PAUSE)
 
-    async def connected() -> None:
-        nonlocal joining
-        tell("connected")
-        if joining is not None:
-            joining.cancel()
-        joining = asyncio.create_task(join())
-
-    browser.on("events", take)
-    browser.on("connect", connected)
     while True:
+        browser = socketio.AsyncClient(reconnection=False)
+        gone = asyncio.Event()
+        browser.on("events", take)
+        browser.on("disconnect", lambda *_, gone=gone: gone.set())
         try:
-            await browser.connect(url, transports=["websocket"], headers={"Cookie": cookie}, retry=True)
-            await browser.wait()
-        except socketio.exceptions.ConnectionError:
-            await asyncio.sleep(0.3)
+            await browser.connect(url, transports=["websocket"], headers={"Cookie": cookie})
+            pause = FIRST_PAUSE
+            joining = asyncio.create_task(join(browser))
+            await gone.wait()
+            joining.cancel()
+        except socketio.exceptions.ConnectionError as error:
+            tell(f"not connected: {error}")
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 async def main(url: str, cookie: str, sweep_id: str, path: str, clients: int) -> None:

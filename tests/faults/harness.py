@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import time
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from tests.faults.audit import Audit, audit
-from tests.faults.injections import ALL_POINTS, AT_THE_BEGINNING, AT_THE_END, POINTS, Done, Injector
+from tests.faults.injections import POINTS, RARE, Done, Injector
 from tests.faults.world import World
 
 KINDS = {
@@ -64,13 +65,15 @@ class Plan:
         values = {**QUICK, **SWEEPS[parallelism], "seed": rng.randrange(1000), "parallelism": parallelism}
         return Plan(seed, number, parallelism, values, rng.randint(2, 12) if rng.random() < 0.15 else 0)
 
-    def kinds(self) -> Iterator[tuple[str, Random]]:
-        """Without end: what is done next, and the chance of that."""
+    def kinds(self, only: Sequence[str] = ()) -> Iterator[tuple[str, Random]]:
+        """Without end: what is done next, of *only* these if there are any, and the chance of that."""
         index = 0
         while True:
             index += 1
             rng = Random(f"{self.seed}/{self.number}/{index}")
-            if rng.random() < POINTS_SHARE:
+            if only:
+                yield rng.choice(only), rng
+            elif rng.random() < POINTS_SHARE:
                 yield f"point {rng.choice(tuple(POINTS))}", rng
             else:
                 kind = rng.choices(tuple(KINDS), tuple(KINDS.values()))[0]
@@ -114,19 +117,19 @@ class Summary:
         def total(name: str) -> int:
             return sum(len(getattr(one, name)) for one in self.audits)
 
-        acknowledged, begun, events, unrecorded = (
-            sum(getattr(one, name) for one in self.audits) for name in ("acknowledged", "begun", "events", "unrecorded")
+        acknowledged, begun, events = (
+            sum(getattr(one, name) for one in self.audits) for name in ("acknowledged", "begun", "events")
         )
         lines = [
             f"seed {self.seed}: {self.injections} injections ({self.void} more found nothing to hit) into "
             f"{self.sweeps} sweeps in {self.seconds / 60:.1f} minutes",
             f"{acknowledged} trials acknowledged, {begun} begun, {events} events: {total('lost')} lost, "
             f"{total('again')} run again, {total('duplicates')} duplicates, {total('missing')} missing, "
-            f"{total('wrong')} wrong; {unrecorded} begins that no attempt records; "
+            f"{total('wrong')} wrong; "
             f"{max((one.overlap for one in self.audits), default=0.0):.2f} s of double ownership; "
             f"{sum('orphans' in fault for fault in self.faults)} orphans",
             "kinds: " + ", ".join(f"{kind} {count}" for kind, count in self.kinds.most_common()),
-            "points: " + ", ".join(f"{point} {self.points[point]}" for point in ALL_POINTS),
+            "points: " + ", ".join(f"{point} {self.points[point]}" for point in (*POINTS, *RARE)),
         ]
         for name, values in sorted(self.times.items()):
             p50, p95 = np.percentile(values, (50, 95))
@@ -142,13 +145,13 @@ class Harness:
         self.summary = Summary(seed)
         self._say = say
 
-    def run(self, count: int, first: int = 0, minutes: float = float("inf")) -> Summary:
+    def run(self, count: int, first: int = 0, minutes: float = math.inf, only: Sequence[str] = ()) -> Summary:
         """Do *count* injections, or as many as the time allows, beginning with sweep *first* of the seed."""
         begun, number = time.monotonic(), first
         until = begun + 60 * minutes
         while self.summary.injections < count and time.monotonic() < until:
             plan = Plan.of(self.summary.seed, number)
-            self.sweep(plan, plan.kinds(), count, until)
+            self.sweep(plan, plan.kinds(only), count, until)
             number += 1
             self.summary.seconds = time.monotonic() - begun
         return self.summary
@@ -159,23 +162,24 @@ class Harness:
         begun, number = time.monotonic(), 0
         while length_hint(left):
             plan = replace(Plan.of(self.summary.seed, number), stop_after=0)
-            self.sweep(plan, left, len(kinds))
+            self.sweep(plan, left)
             number += 1
             self.summary.seconds = time.monotonic() - begun
         return self.summary
 
-    def sweep(self, plan: Plan, kinds: Iterator[tuple[str, Random]], count: int, until: float = float("inf")) -> Audit:
+    def sweep(
+        self, plan: Plan, kinds: Iterator[tuple[str, Random]], count: float = math.inf, until: float = math.inf
+    ) -> Audit:
         """One sweep, with injections until it ends, or there were *count* of them, or the time is over."""
         world, summary = self.world, self.summary
         where = f"sweep {plan.number}"
-        rng = Random(f"{plan.seed}/{plan.number}/points")
-        rare = {point: world.arm(point) for point in (rng.choice(AT_THE_BEGINNING), *AT_THE_END)}
+        rare = {point: world.arm(point) for point in RARE}
         sweep_id = world.begin(f"{plan.seed}-{plan.number}", **plan.values)
         injector = Injector(world, sweep_id)
         index = 0
         most = plan.stop_after or count
         while index < most and summary.injections < count and time.monotonic() < until and not injector.ended():
-            kind, chance = next(kinds, ("", rng))
+            kind, chance = next(kinds, ("", Random()))
             if not kind:
                 break
             index += 1
@@ -214,16 +218,19 @@ def main() -> int:
     parser.add_argument("--injections", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="the first sweep's number")
-    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--folder", type=Path, help="where everything of it lies, and stays; else a temporary one")
+    parser.add_argument("--only", default="", help="kinds to choose from, separated by commas")
+    parser.add_argument("--embedded", action="store_true", help="the daemon uses the embedded database, without proxy")
     parser.add_argument("--port", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary) / "world"
-        world = World(folder, arguments.port)
+        world = World(folder, arguments.port, shared=not arguments.embedded)
         harness = Harness(world, arguments.seed, lambda text: print(text, file=sys.stderr, flush=True))
+        only = [kind.strip() for kind in arguments.only.split(",") if kind.strip()]
         try:
-            summary = harness.run(arguments.injections, arguments.first, arguments.minutes)
+            summary = harness.run(arguments.injections, arguments.first, arguments.minutes, only)
         finally:
             world.close()
             print(harness.summary.report(), flush=True)

@@ -31,10 +31,8 @@ POINTS = {
     "process-forked": 1, "optimizer-begins": 1, "sweep-claimed": 1, "optimizer-started": 1,
 }  # fmt: skip
 """Points that are passed again and again, and the latest pass at which a process is killed there."""
-AT_THE_BEGINNING = ("sweep-claimed", "optimizer-started", "optimizer-begins", "run-made")
-AT_THE_END = ("stage-ended", "sweep-finishing", "sweep-finished")
-"""Points that a sweep passes once or a few times."""
-ALL_POINTS = tuple(dict.fromkeys((*POINTS, *AT_THE_BEGINNING, *AT_THE_END)))
+RARE = ("run-made", "stage-ended", "sweep-finishing", "sweep-finished")
+"""Points that a sweep passes once or a few times: in each a process is killed at its first pass."""
 
 
 class Over(Exception):
@@ -395,6 +393,9 @@ class Injector:
     def _proxy(self, done: Done, how: str) -> None:
         """The network to the database is slow, hangs, breaks, or loses answers to what was applied."""
         proxy, since = self._world.proxy, time.monotonic()
+        if not self._world.shared:
+            done.void = True
+            return
         seconds = self._rng.uniform(0.5, 5)
         if how == "delay":
             proxy.delay = self._rng.uniform(0.02, 0.4)

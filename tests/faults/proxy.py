@@ -37,10 +37,6 @@ class Proxy:
         self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
         self.port: int = self._server.sockets[0].getsockname()[1]
 
-    @property
-    def uri(self) -> str:
-        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
-
     def heal(self) -> None:
         """Pass everything on."""
         self.delay, self.hang, self.refuse, self.drop = 0.0, False, False, b""

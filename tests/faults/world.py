@@ -69,21 +69,24 @@ class World:
         folder: where everything of it lies.
         port: of the web server; 0: a free one.
         with_web: whether there are a web server and browsers.
+        shared: whether the daemon takes the database for one that other machines use, and reaches it through the
+            proxy; else it is the embedded one.
     """
 
-    def __init__(self, folder: Path, port: int = 0, with_web: bool = True) -> None:
+    def __init__(self, folder: Path, port: int = 0, with_web: bool = True, shared: bool = True) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.points = folder / "points"
         for name in ("armed", "taken"):
             (self.points / name).mkdir(parents=True)
-        self.place = Installation(folder)
+        self.place = Installation(folder, guard=True)
         self.place.store.make_indexes()
         self.store = self.place.store
         self.ledger = Lines(self.points / "ledger")
         self.received: Lines | None = None
         self.proxy = Proxy(self._database_port)
         self.port = port or free_ports(1)[0]
+        self.shared = shared
         self.code = ROOT
         """Where the program is started from."""
         self.acknowledged: dict[tuple[str, int], tuple[float, dict[str, Any]]] = {}
@@ -157,7 +160,11 @@ class World:
             self.daemon = self.start_daemon()
 
     def start_daemon(self, **environment: str) -> subprocess.Popen[bytes]:
-        settings = {"NHOP_DATA_DIR": str(self.place.data_dir), "NHOP_MONGO_URI": self.proxy.uri}
+        settings = {"NHOP_DATA_DIR": str(self.place.data_dir)}
+        if self.shared:
+            settings["NHOP_MONGO_URI"] = self.place.database.uri.replace(
+                f":{self.place.database.port}/", f":{self.proxy.port}/"
+            )
         return self._spawn([sys.executable, "-m", "engine.daemon"], "daemon", {**settings, **environment})
 
     def _keep_web(self) -> None:
