@@ -56,6 +56,7 @@ COMPRESSED = {
     *FILES,
     "history.metrics",
     "history.output",
+    "history.compare_metrics",
     *(f"monitor.{name}" for name in ("live", "trial", "some_trials", "order", "analyse")),
 }
 """Endpoints whose answers are sent compressed: files, and large ones. None repeats what its address asks for beside a

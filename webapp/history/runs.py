@@ -56,7 +56,7 @@ def metrics() -> ResponseReturnValue:
     if len(names) * len(ids) > MOST_LINES:
         raise QueryError(f"at most {MOST_LINES} metrics at once")
     parts, axis = history_shown().parts, request.args.get("x", "step")
-    weight, low, high = _number("smooth", 0.0), _number("low", -math.inf), _number("high", math.inf)
+    weight, low, high = number_asked("smooth", 0.0), number_asked("low", -math.inf), number_asked("high", math.inf)
     lines = []
     for run_id in ids:
         document = find(parts, run_id)
@@ -146,7 +146,12 @@ def _whole(name: str) -> int:
     return int(given)
 
 
-def _number(name: str, default: float) -> float:
+def number_asked(name: str, default: float) -> float:
+    """The number that the address gives for *name*.
+
+    Raises:
+        QueryError: it is none.
+    """
     given = request.args.get(name, "")
     if not given:
         return default

@@ -122,6 +122,8 @@ ROUTES: Mapping[tuple[str, str], Rule] = {
     ("history.keep_columns", "POST"): Rule(VIEWER, "chose columns of the history"),
     ("history.save_view", "POST"): Rule(VIEWER, "saved a view of the history"),
     ("history.drop_view", "POST"): Rule(VIEWER, "deleted a view of the history"),
+    ("history.compare", "GET"): Rule(VIEWER),
+    ("history.compare_metrics", "GET"): Rule(VIEWER),
     ("history.output", "GET"): Rule(VIEWER),
     ("history.whole_output", "GET"): Rule(VIEWER),
     ("history.metrics", "GET"): Rule(VIEWER),

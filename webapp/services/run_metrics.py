@@ -72,16 +72,9 @@ class Lines:
         key = (parts.name, repr(metric["_id"]))
         with self._guard:
             known = self._kept.get(key)
-        count = len(known.steps) if known else 0
-        if known is None or count > metric["n"]:
-            known, count = Line(*(np.empty(0) for _ in range(3))), 0
-        if count < metric["n"]:
-            new = line_of(parts.metric_part(metric["_id"], count, metric["n"] - count))
-            known = Line(
-                np.concatenate([known.steps, new.steps]),
-                np.concatenate([known.values, new.values]),
-                np.concatenate([known.moments, new.moments]),
-            )
+        count, total = len(known.steps) if known else 0, metric["n"]
+        if known is None or count != total:
+            known = self._grown(parts, metric["_id"], known, total)
         with self._guard:
             self._kept[key] = known
             self._kept.move_to_end(key)
@@ -89,13 +82,27 @@ class Lines:
                 self._kept.popitem(last=False)
         return known
 
+    @staticmethod
+    def _grown(parts: RunParts, metric_id: Any, known: Line | None, total: int) -> Line:
+        """*known* with the points that have come since; all of them where it was rewritten, as a long metric may be."""
+        count = len(known.steps) if known else 0
+        if known is not None and 0 < count < total:
+            new = line_of(parts.metric_part(metric_id, count - 1, total - count + 1))
+            if new.steps[:1].tolist() == known.steps[-1:].tolist():
+                return Line(
+                    np.concatenate([known.steps, new.steps[1:]]),
+                    np.concatenate([known.values, new.values[1:]]),
+                    np.concatenate([known.moments, new.moments[1:]]),
+                )
+        return line_of(parts.metric_part(metric_id, 0, total) if total else {})
+
 
 _lines = Lines()
 
 
 def line_of(stored: Mapping[str, Any]) -> Line:
     """The points of a stored metric, or of a part of one; what is no number is NaN."""
-    steps, values = _numbers(stored.get("steps")), _numbers(stored.get("values"))
+    steps, values = numbers(stored.get("steps")), numbers(stored.get("values"))
     count = min(len(steps), len(values))
     given = stored.get("timestamps")
     stamps = given[:count] if isinstance(given, list) else []
@@ -106,17 +113,18 @@ def line_of(stored: Mapping[str, Any]) -> Line:
     return Line(steps[:count], values[:count], moments)
 
 
-def _numbers(value: Any) -> Numbers:
+def numbers(value: Any) -> Numbers:
+    """A stored list as numbers; what is none is NaN."""
     items = value if isinstance(value, list) else []
     if all(type(item) in (float, int) for item in items):
         try:
-            numbers = np.asarray(items, dtype=np.float64)
+            found = np.array(items, dtype=np.float64)
         except OverflowError:
-            numbers = np.array([_number(item) for item in items], dtype=np.float64)
+            found = np.array([_number(item) for item in items], dtype=np.float64)
     else:
-        numbers = np.array([_number(item) for item in items], dtype=np.float64)
-    numbers[~np.isfinite(numbers)] = np.nan
-    return numbers
+        found = np.array([_number(item) for item in items], dtype=np.float64)
+    found[~np.isfinite(found)] = np.nan
+    return found
 
 
 def _number(value: Any) -> float:

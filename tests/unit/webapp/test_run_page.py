@@ -157,7 +157,10 @@ def test_only_new_points_of_a_metric_are_read(store: Store, monkeypatch: pytest.
         store.runs.put_metric(1, "loss", list(range(count)), [0.5] * count, [NOW] * count)
         (metric,) = store.run_parts.metric_lengths(1)
         assert lines.read(store.run_parts, metric).steps.tolist() == list(range(count))
-    assert read == [(0, 3), (3, 2), (0, 2)]
+    assert read == [(0, 3), (2, 3), (0, 2)]
+    store.runs.put_metric(1, "loss", [0, 2, 4, 6], [0.5] * 4, [NOW] * 4)  # rewritten, every second point left out
+    (metric,) = store.run_parts.metric_lengths(1)
+    assert lines.read(store.run_parts, metric).steps.tolist() == [0, 2, 4, 6]
 
 
 def test_the_mean_of_lines_is_of_those_that_reach_so_far() -> None:
