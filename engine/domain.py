@@ -29,7 +29,8 @@ class TrialState(StrEnum):
     """QUEUED → RUNNING → COMPLETED | PRUNED | FAILED | LOST | STOPPED.
 
     PRUNED ended early, by a pruner or by hand; FAILED is an error in the trial itself; LOST, that its process or
-    machine died: it is queued again as its next attempt; STOPPED, that the user stopped the sweep before it had ended.
+    machine died: it is queued again as its next attempt; STOPPED, that the sweep was stopped, or failed, before the
+    trial had ended.
     """
 
     QUEUED = "QUEUED"

@@ -21,7 +21,7 @@ from engine.cluster.cluster import Broken, Cancelled, Cluster, Happening, Pruned
 from engine.config import SweepConfig, parse
 from engine.confirmation import confirmation, in_words
 from engine.domain import Edit, SweepState, Trial, TrialState, Wishes
-from engine.errors import LeaseLost, NhopError
+from engine.errors import ClusterError, LeaseLost, NhopError
 from engine.events import EventType
 from engine.points import reached
 from engine.pruners import Pruner
@@ -167,6 +167,13 @@ class Optimizer:
             ClusterError: the processes cannot be kept running.
             LeaseLost: another optimizer owns the sweep.
         """
+        try:
+            return self._run()
+        except (TooManyFailures, ClusterError):
+            self._end_open()
+            raise
+
+    def _run(self) -> Trial:
         if self._best is not None:  # an earlier process may have died before the database knew of it
             self._record_best(self._best)
         if self._recorder.sweep.get("held"):
@@ -662,10 +669,14 @@ class Optimizer:
         return True
 
     def _stop(self) -> None:
+        self._end_open()
+        raise SweepStopped("stopped by the user")
+
+    def _end_open(self) -> None:
+        """The sweep ends while trials train or wait."""
         for trial in self._trials.values():
             if trial.state in (TrialState.RUNNING, TrialState.QUEUED):
                 self._end(trial, TrialState.STOPPED, "stopped with the sweep")
-        raise SweepStopped("stopped by the user")
 
     def _progress(self, index: int | None, running: Iterable[Trial] = ()) -> dict[str, Any]:
         trained = self._steps + sum(trial.step for trial in running if trial.confirms is None)

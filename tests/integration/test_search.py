@@ -141,7 +141,9 @@ def test_failures_in_a_row_end_the_sweep_in_words(place: Installation) -> None:
     assert sweep["error"].startswith(
         "4 trials in a row have failed, and max_failures is 4; the last error: the loss was"
     )
-    assert 4 <= len(searched(place, sweep_id)) <= 6
+    trials = searched(place, sweep_id)
+    assert 4 <= len(trials) <= 6
+    assert {trial["state"] for trial in trials} <= {"FAILED", "STOPPED"}, "nothing trains in a sweep that has ended"
 
 
 def test_bounds_sampler_and_trials_can_be_changed_while_it_runs(place: Installation) -> None:
