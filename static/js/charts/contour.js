@@ -39,7 +39,7 @@ export const contour = {
     const tip = ({ value, seriesName }, ticket, later) =>
       (seriesName === "trials" ? tell(value[2], [lossLine(value[3])], ticket, later) : `about ${loss(value[5])}`);
     return {
-      grid: { left: 8, right: narrow ? 10 : 70, top: 10, bottom: narrow ? 46 : 6, outerBoundsMode: "same", outerBoundsContain: "all" },
+      grid: { left: 8, right: narrow ? 10 : 84, top: 10, bottom: narrow ? 46 : 6, outerBoundsMode: "same", outerBoundsContain: "all" },
       xAxis: axisLook(colours, { ...x.axis, name: data.labels[data.x.name], nameGap: 24, splitLine: { show: false } }),
       yAxis: axisLook(colours, { ...y.axis, splitLine: { show: false } }),
       visualMap: {
@@ -50,7 +50,7 @@ export const contour = {
         max: high > low ? high : low + 1e-9,
         hoverLink: false,
         orient: narrow ? "horizontal" : "vertical",
-        ...(narrow ? { left: "center", bottom: 0 } : { right: 0, top: "middle" }),
+        ...(narrow ? { left: "center", bottom: 0 } : { right: 10, top: "middle" }),
         itemHeight: narrow ? 120 : 200,
         itemWidth: 12,
         text: [label(high), label(low)],
