@@ -51,7 +51,7 @@ def test_the_home_page_follows_a_sweep_from_the_queue_to_its_result(ada: Page, s
     writer.finish(confirmed=[{"trial": 2, "loss": 0.1, "params": {}, "seeds": 3, "failed": 0, "figures": figures}])
     expect(card).to_have_count(0)
     row = ada.locator("[data-recent] tr")
-    for text in ("Completed", "0.125", "rmse 0.36", "± 0.02, 3 seeds", "2 of 2", "the target loss 0.2 is reached"):
+    for text in ("Completed", "0.125", "RMSE 0.36", "± 0.02, 3 seeds", "2 of 2", "the target loss 0.2 is reached"):
         expect(row).to_contain_text(text)
 
 
@@ -237,7 +237,7 @@ def test_from_an_empty_page_one_button_leads_to_a_result(
         expect(card).to_contain_text("of 76 trials", timeout=END_MS)
         row = page.locator("[data-recent] tr")
         expect(row).to_contain_text("Completed", timeout=END_MS)
-        expect(row).to_contain_text("rmse")
+        expect(row).to_contain_text("RMSE")
         with closing(server.store()) as store:
             (sweep,) = store.sweeps.ended(5)
         assert sweep["best"]["loss"] < 0.01
