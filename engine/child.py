@@ -11,8 +11,8 @@ import signal
 import sys
 
 from engine import settings as settings_module
-from engine.cluster.process import die_with_parent
 from engine.errors import LeaseLost, NhopError
+from engine.identity import die_with_parent
 from engine.points import reached
 from engine.session import Released, run_sweep
 from engine.store import connect

@@ -23,6 +23,7 @@ import yaml
 from engine import settings as settings_module
 from engine.cluster.spec import ENVIRONMENT
 from engine.errors import NhopError
+from engine.identity import die_with_parent
 from engine.models.trained import TrainedRegressor, must_be_built_in, trained
 from engine.store import Store, connect
 from engine.store.embedded import uri_of
@@ -114,4 +115,5 @@ def main(sweep_id: str, number: int, path: Path) -> int:
 
 
 if __name__ == "__main__":
+    die_with_parent(os.getppid())
     sys.exit(main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])))

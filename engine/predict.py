@@ -9,12 +9,14 @@ The request is {"rows": [[feature, …], …]} for a regressor, {"texts": ["…"
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import closing
 from typing import Any
 
 from engine import settings as settings_module
 from engine.errors import DataError, NhopError
+from engine.identity import die_with_parent
 from engine.models.trained import must_be_built_in, trained
 from engine.store import Store, connect
 from engine.store.embedded import uri_of
@@ -66,4 +68,5 @@ def main(sweep_id: str, number: int) -> int:
 
 
 if __name__ == "__main__":
+    die_with_parent(os.getppid())
     sys.exit(main(sys.argv[1], int(sys.argv[2])))

@@ -18,9 +18,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from engine.cluster.process import die_with_parent
 from engine.cluster.spec import ENVIRONMENT, PS, WORKER
 from engine.errors import ClusterError
+from engine.identity import die_with_parent
 
 
 def read_task(given: str | None) -> dict[str, Any]:

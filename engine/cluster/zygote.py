@@ -20,7 +20,7 @@ from typing import Any
 
 from engine.cluster import namespace
 from engine.cluster.channel import Channel, Message
-from engine.cluster.process import die_with_parent
+from engine.identity import die_with_parent
 from engine.points import reached
 
 

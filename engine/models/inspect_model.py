@@ -18,6 +18,7 @@ import traceback
 from typing import Any
 
 from engine.errors import ModelError, NhopError
+from engine.identity import die_with_parent
 from engine.models.custom import axes_of, classes_of, load_class
 from engine.space import axis_document
 
@@ -60,6 +61,7 @@ def main(what: str, folder: str = "") -> int:
 
 
 if __name__ == "__main__":
+    die_with_parent(os.getppid())
     code = main(*sys.argv[1:])
     sys.stderr.flush()
     os._exit(code)  # whatever threads it has begun
