@@ -32,7 +32,7 @@ from engine.errors import LeaseLost, NhopError, NotFound, StoreError, StoreUnava
 from engine.logs import end_of, path_of, path_of_server
 from engine.notify.sender import Sender
 from engine.points import reached
-from engine.recorder import LEASE, STEADY_SECONDS, give_up
+from engine.recorder import LEASE, STEADY_SECONDS, give_up, lacks_room
 from engine.settings import ROOT, SMTP_PASSWORD, Settings
 from engine.store import connect
 from engine.store.embedded import uri_of
@@ -74,6 +74,7 @@ class Daemon:
         self._watch = Watch()
         self._free: dict[str, dict[str, Any]] = {}
         self._not_before: dict[str, float] = {}
+        self._full: str | None = None
         self._name = settings.machine_name
         self._keeper = Keeper(self._name, names_of(settings), settings.data_dir)
         self._children: list[_Child] = []
@@ -152,6 +153,12 @@ class Daemon:
         }  # fmt: skip
 
     def _claim(self) -> None:
+        full = lacks_room(self._settings.data_dir)
+        if full != self._full:
+            self._full = full
+            log.warning("%s", f"{full}; no sweep begins here" if full else "there is room on the disk again")
+        if full:
+            return
         sweep = self._store.sweeps.claim(self._name, LEASE, _now(), self._free, self._holder)
         if sweep is None:
             return
@@ -207,7 +214,7 @@ class Daemon:
 
     def _pause(self, sweep_id: str, deaths: int) -> None:
         """Leave a sweep alone for a while after so many deaths of its optimizer."""
-        pause = min(MOST_PAUSE, 2.0 ** (deaths - 1)) if deaths > 1 else 0.0
+        pause = min(MOST_PAUSE, 2.0 ** (deaths - 1)) if 1 < deaths <= MOST_RESTARTS else 0.0
         self._not_before[sweep_id] = time.monotonic() + pause
 
     def _show_logs(self) -> None:

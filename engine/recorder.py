@@ -214,13 +214,8 @@ class Recorder:
 
     def look_for_room(self) -> None:
         """Find out whether the disk takes more; write down what waits for it."""
-        folder, full = self._journal.path.parent, None
-        with suppress(OSError):
-            usage = shutil.disk_usage(folder)
-            if usage.free < min(LEAST_ROOM[0], LEAST_ROOM[1] * usage.total):
-                full = f"the disk of {folder} has only {usage.free / 1e6:.0f} MB left"
         with self._journaling:
-            self._write_what_waits(full)
+            self._write_what_waits(lacks_room(self._journal.path.parent))
 
     def _write_down(self, record: Record) -> None:
         """Put *record* on the disk, after those that wait for it."""
@@ -483,6 +478,15 @@ def newest(drafts: Iterable[Document]) -> list[Document]:
         last.pop(key, None)
         last[key] = item
     return list(last.values())
+
+
+def lacks_room(folder: Path) -> str | None:
+    """That the disk of a folder is nearly full, in words; None: it is not, as far as can be told."""
+    with suppress(OSError):
+        usage = shutil.disk_usage(folder)
+        if usage.free < min(LEAST_ROOM[0], LEAST_ROOM[1] * usage.total):
+            return f"the disk of {folder} has only {usage.free / 1e6:.0f} MB left"
+    return None
 
 
 def steady() -> float:
