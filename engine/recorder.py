@@ -485,7 +485,7 @@ def lacks_room(folder: Path) -> str | None:
     with suppress(OSError):
         usage = shutil.disk_usage(folder)
         if usage.free < min(LEAST_ROOM[0], LEAST_ROOM[1] * usage.total):
-            return f"the disk of {folder} has only {usage.free / 1e6:.0f} MB left"
+            return f"the disk of {folder} is nearly full"
     return None
 
 
