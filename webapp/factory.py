@@ -41,6 +41,8 @@ from webapp.sweeps.change import blueprint as change
 from webapp.sweeps.views import blueprint as sweeps
 
 LARGEST_REQUEST = 2 * 2**20
+LARGEST_MESSAGE = 2**18
+"""Of a socket; those of pages are a few hundred bytes."""
 
 POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
@@ -103,6 +105,7 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
         manage_session=False,
         transports=["websocket"],
         cors_allowed_origins=same_origin,
+        max_http_buffer_size=LARGEST_MESSAGE,
     )
     for blueprint in (
         auth,

@@ -148,9 +148,7 @@ class Runs:
                     return str(before["_id"])
         raise LeaseLost(f"run {run_id} is no longer written by fence {fence}")
 
-    def append_metric(
-        self, run_id: RunId, name: str, count: int, columns: Sequence[Sequence[Any]], fence: int
-    ) -> int:
+    def append_metric(self, run_id: RunId, name: str, count: int, columns: Sequence[Sequence[Any]], fence: int) -> int:
         """Append *columns* (steps, values, timestamps) to a metric of *count* points, unless an earlier call with the
         same ones has. Returns how many it has then; a metric that has another number of points is left as it is, but for
         being appended to by the next call.

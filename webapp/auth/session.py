@@ -31,8 +31,10 @@ class Viewer(UserMixin):
 
 
 @login_manager.user_loader
-def load(secret: str) -> Viewer | None:
+def load(secret: object) -> Viewer | None:
     """Asked at every request: a session may have ended since the last one."""
+    if not isinstance(secret, str):
+        return None
     account = sessions.account_of(store(), secret, request.remote_addr or "", datetime.now(UTC))
     return Viewer(account, secret) if account else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -15,6 +16,9 @@ log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 0.5
 """A socket lives at most about so long after its session."""
+MOST_MESSAGES = 200
+WINDOW_SECONDS = 10.0
+"""A socket that sends more in so long is closed."""
 
 
 class Sockets(Protocol):
@@ -33,6 +37,7 @@ class Door:
         self._sockets = sockets
         self._guard = threading.Lock()
         self._inside: dict[str, str] = {}
+        self._sent: dict[str, tuple[float, int]] = {}
         self._somebody = threading.Event()
 
     def enter(self, sid: str, secret: str) -> None:
@@ -44,8 +49,23 @@ class Door:
     def leave(self, sid: str) -> None:
         with self._guard:
             self._inside.pop(sid, None)
+            self._sent.pop(sid, None)
             if not self._inside:
                 self._somebody.clear()
+
+    def hears(self, sid: str) -> bool:
+        """Count a message of a socket; False, and it is closed, when there were too many."""
+        with self._guard:
+            began, count = self._sent.get(sid, (time.monotonic(), 0))
+            if time.monotonic() - began > WINDOW_SECONDS:
+                began, count = time.monotonic(), 0
+            self._sent[sid] = began, count + 1
+        if count < MOST_MESSAGES:
+            return True
+        log.warning("a socket that sent more than %d messages in %.0f s is closed", MOST_MESSAGES, WINDOW_SECONDS)
+        self.leave(sid)
+        self._sockets.close(sid)
+        return False
 
     def run(self) -> None:
         """Look for ever; nothing is asked of the database while nobody is in."""

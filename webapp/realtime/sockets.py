@@ -43,7 +43,7 @@ def attach(app: Flask, socketio: SocketIO, relay: Relay, watcher: RunWatcher, pa
         ("join_history", lambda message=None: watcher.join(message, _sid(), join_room)),
         ("join_run", lambda message=None: pages.join(message, _sid(), join_room)),
     ):
-        socketio.on_event(event, functools.partial(_answered, event, join))
+        socketio.on_event(event, functools.partial(_answered, door, event, join))
     if start:
         socketio.start_background_task(relay.run)
         socketio.start_background_task(watcher.run)
@@ -87,8 +87,10 @@ def _join(relay: Relay, message: Any) -> dict[str, Any]:
     return relay.join(sweep_id, _sid(), after, lambda: join_room(sweep_id))
 
 
-def _answered(event: str, join: Callable[..., dict[str, Any]], *message: Any) -> dict[str, Any]:
+def _answered(door: Door, event: str, join: Callable[..., dict[str, Any]], *message: Any) -> dict[str, Any]:
     """What *join* answers, for whom the table of rights lets it."""
+    if not door.hears(_sid()):
+        return {"error": "too many messages"}
     try:
         if not rights.may(_account(), event):
             return {"error": "log in again", "login": True}
