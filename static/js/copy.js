@@ -6,8 +6,13 @@ async function copy(button) {
   getSelection().selectAllChildren(shown);
   try {
     await navigator.clipboard.writeText(shown.textContent);
-    button.textContent = "Copied";
+    tell(button, "Copied");
   } catch { // not on an address without TLS: it is selected, and can be copied by hand
-    button.textContent = "Selected";
+    tell(button, "Selected");
   }
+}
+
+function tell(button, what) {
+  button.removeAttribute("aria-label"); // its name is now what it says
+  button.textContent = what;
 }
