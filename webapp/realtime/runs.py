@@ -53,7 +53,6 @@ class RunWatcher:
         self._emitter = emitter
         self._guard = threading.Lock()
         self._rooms: dict[str, Room] = {}
-        self._woken = threading.Event()
         self._told = 0.0
         self._running = False
         self._others: set[str] = set()
@@ -87,7 +86,7 @@ class RunWatcher:
             fresh = index.after(newest, MOST_ROWS) if type(newest) is int and 0 <= newest < 2**62 else []
             news = News(tuple({*there, *fresh}), tuple(fresh), tuple(n for n in rows if n not in there))
             self._emitter.emit("runs", self._message(history, asked, news, now), to=sid)
-        self._woken.set()
+        history.wanted.set()
         self._follow(asked.database)
         return {"ok": True}
 
@@ -101,14 +100,11 @@ class RunWatcher:
 
     def run(self) -> None:
         """Follow our own database for ever, and others while somebody watches them."""
-        self._histories.get(OWN).followed = self._running = True
+        own = self._histories.get(OWN)
+        own.followed = self._running = True
         while True:
-            seconds = self.turn(datetime.now(UTC))
-            if seconds == IDLE_SECONDS:
-                self._woken.clear()
-                self._woken.wait(seconds)
-            else:
-                self._emitter.sleep(seconds)
+            own.wanted.clear()
+            own.wanted.wait(self.turn(datetime.now(UTC)))
 
     def _follow(self, name: str) -> None:
         """Follow another database in a thread of its own, so that its silence is nobody else's."""

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 OWN = ""
 """The name of the database that NHOP itself uses."""
 MOST_SERVERS = 16
+FRESH_SECONDS = 0.15
+"""A page waits so long for a turn, unless there was one just before."""
 UNUSED_SECONDS = 300.0
 """After so long a connection that nobody looks at is closed."""
 
@@ -58,6 +60,10 @@ class History:
         self._opening = threading.Lock()
         self.followed = False
         """Whether somebody calls `turn` again and again; else every page does, once."""
+        self.wanted = threading.Event()
+        """Set by a page that would like a turn now."""
+        self._turned = threading.Event()
+        self._last = 0.0
         self.silent = ""
         """Why the database could not be read the last time; empty: it could."""
 
@@ -81,16 +87,25 @@ class History:
         except StoreError as error:
             self.silent = str(error)
             return News()
+        finally:
+            self._last = time.monotonic()
+            self._turned.set()
         self.silent = ""
         return news
 
     def refresh(self, now: datetime) -> None:
-        """Where nobody follows, read everything now; of another database what a moment allows, silent or not.
+        """See that the index is fresh: wait a moment for a turn, or where nobody follows read everything now.
+
+        Of another database that nobody follows what a moment allows is read, silent or not.
 
         Raises:
             StoreError: our own database does not answer.
         """
         if self.followed:
+            if time.monotonic() - self._last > FRESH_SECONDS and not self.silent:
+                self._turned.clear()
+                self.wanted.set()
+                self._turned.wait(FRESH_SECONDS)
             return
         if self.name == OWN:
             self.follower.turn(now.timestamp(), whole=True)

@@ -1,6 +1,6 @@
 // Columns: shown, hidden and ordered in a dialog, and resized at their edges. They are kept for the account.
 import { element } from "../text.js";
-import { address, asked, go, token } from "./address.js";
+import { address, asked, readable, go, token } from "./address.js";
 import { completeNames } from "./filters.js";
 
 const NARROWEST = 40;
@@ -109,14 +109,14 @@ function rewrite() {
     const url = new URL(link.href);
     if (url.searchParams.has("view")) continue;
     url.searchParams.set("columns", asked.columns);
-    link.href = url;
+    link.href = readable(url);
   }
   for (const field of document.querySelectorAll("input[name='columns']")) field.value = asked.columns;
   const query = document.querySelector("[data-query]");
   query.value = address().replace(/^[^?]*\?/, "");
   const here = new URL(location.href);
   here.searchParams.set("columns", asked.columns);
-  history.replaceState(null, "", here);
+  history.replaceState(null, "", readable(here));
   keep(asked.columns);
 }
 

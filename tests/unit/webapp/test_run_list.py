@@ -53,7 +53,7 @@ def follow(follower: Follower, at: datetime = NOW) -> News:
         changed |= set(news.changed)
         gone |= set(news.gone)
         progress = follower.progress()
-        if not progress.waiting and not progress.metrics:
+        if progress.ready and not progress.metrics:
             return News(tuple(changed), (), tuple(gone))
 
 

@@ -34,14 +34,16 @@ METRICS = 10
 TURN_SECONDS = 0.2
 """The longest that a turn works off what is waiting."""
 SHARE = 200.0
-"""Counting and listing everything may take one part in so many of the time."""
-COUNT_SECONDS, LIST_SECONDS, ROUND_SECONDS, SILENT_SECONDS = 1.0, 600.0, 2.0, 10.0
-"""At least so long between two counts, two full listings, two steps of the round, two looks at a silent run."""
+"""Counting, and listing everything, may take one part in so many of the time."""
+COUNT_SECONDS, ROUND_SECONDS, SILENT_SECONDS = 1.0, 2.0, 10.0
+"""At least so long between two counts, two steps of the round, two looks at a silent run."""
 SLACK = timedelta(minutes=5)
 """A run's start may lie so much before that of one that was seen earlier."""
 AHEAD = 20
 """Whole numbers beyond the largest id that may be the next runs."""
 LARGEST = 2**63
+MOST_KNOWN = 10_000
+"""Ids that are looked up at once; of more, the first build, none is known."""
 LONGEST_METRIC = 100
 MOST_STEPS = 40
 """Columns of metrics at a step that are kept."""
@@ -86,10 +88,11 @@ class Follower:
         self._asked: deque[tuple[str, int]] = deque()
         self._indexed: dict[str, bool] = {}
         self._due: dict[str, float] = {}
-        self._settled = -1
+        self._settled = (-1, -1)
         self._settled_metrics = -1
         self._round = 0
-        self._listed = False
+        self._hasty = False
+        self._complete = False
         self._size = -1
         self._size_of = -1
 
@@ -126,7 +129,7 @@ class Follower:
         """How far the index is."""
         if self._size_of != self.index.version:
             self._size_of, self._size = self.index.version, self.index.size()
-        return Progress(self._size, len(self._waiting), len(self._metrics), self._listed and not self._waiting)
+        return Progress(self._size, len(self._waiting), len(self._metrics), self._complete and not self._waiting)
 
     def _turn(self, now: float, whole: bool) -> News:
         changed: dict[int, bool] = {}
@@ -139,20 +142,28 @@ class Follower:
         while self._poked:
             self._waiting[self._poked.popleft()] = None
         self._keep_steps()
-        gone += self._count(whole)
-        until = time.monotonic() + TURN_SECONDS
-        while self._waiting and (whole or time.monotonic() < until):
+        until = float("inf") if whole else time.monotonic() + TURN_SECONDS
+        self._work_off(until, changed, gone)
+        if not self._waiting:
+            gone += self._count(whole)
+            self._work_off(until, changed, gone)
+        while self._metrics and not self._waiting and time.monotonic() < until:
+            with _taken(self._metrics, METRICS) as wanted:
+                changed = dict.fromkeys(self._read_metrics(wanted), False) | changed
+        if not self._waiting and (self._hasty or self._is_due("round", ROUND_SECONDS)):
+            gone += self._go_round()
+            while self._hasty and time.monotonic() < until:
+                gone += self._go_round()
+        left = {n: moved for n, moved in changed.items() if n not in gone}
+        return News(tuple(left), tuple(n for n, moved in left.items() if moved), tuple(gone))
+
+    def _work_off(self, until: float, changed: dict[int, bool], gone: list[int]) -> None:
+        """Read what is waiting, into *changed* and *gone*."""
+        while self._waiting and time.monotonic() < until:
             with _taken(self._waiting, GROUP) as taken:
                 fresh, lost = self._read(list(taken))
             changed |= {n: moved or changed.get(n, False) for n, moved in fresh.items()}
             gone += lost
-        while self._metrics and not self._waiting and (whole or time.monotonic() < until):
-            with _taken(self._metrics, METRICS) as wanted:
-                changed = dict.fromkeys(self._read_metrics(wanted), False) | changed
-        if self._is_due("round", ROUND_SECONDS) and not self._waiting:
-            gone += self._go_round()
-        left = {n: moved for n, moved in changed.items() if n not in gone}
-        return News(tuple(left), tuple(n for n, moved in left.items() if moved), tuple(gone))
 
     def _keep_steps(self) -> None:
         while self._asked:
@@ -179,47 +190,55 @@ class Follower:
 
     def _look_for_new(self) -> None:
         """Queue runs with the next whole numbers as ids, and where starts are indexed those that began lately."""
-        found: list[Any] = []
-        first = self.index.largest_id() + 1
-        for beyond in range(first, min(first + 50 * AHEAD, LARGEST - AHEAD), AHEAD):
-            more = self._reader.existing(range(beyond, beyond + AHEAD))
-            found += more
-            if not more:
-                break
+        found = self._next_numbers(self.index.largest_id() + 1)
         newest = self.index.newest_start()
         if newest is not None and self._has_index("runs", "start_time"):
             found += self._reader.begun_since(EPOCH + timedelta(seconds=newest) - SLACK)
         if found:
-            known = self.index.known([key_of(run_id) for run_id in found])
+            known = self.index.known([key_of(run_id) for run_id in found[:MOST_KNOWN]])
             self._waiting |= {key: None for run_id in found if (key := key_of(run_id)) not in known}
 
+    def _next_numbers(self, first: int) -> list[Any]:
+        """The ids from *first* on, the largest first. Of many at once it is found out where they end, not which are
+        missing: a list of all ids costs some databases as much as reading every document."""
+        last, beyond, step = -1, first, AHEAD
+        while beyond < LARGEST - AHEAD and self._reader.existing(range(beyond, beyond + AHEAD)):
+            last, beyond, step = beyond, beyond + step, 2 * step
+        if last < 0:
+            return []
+        while beyond - last > AHEAD:
+            middle = (last + beyond) // 2
+            if self._reader.existing(range(middle, middle + AHEAD)):
+                last = middle
+            else:
+                beyond = middle
+        numbers = range(beyond + AHEAD - 1, first - 1, -1)
+        return self._reader.existing(numbers)[::-1] if len(numbers) <= 2 * AHEAD else list(numbers)
+
     def _count(self, whole: bool) -> list[int]:
-        """Count, and list everything when the count is not what is known; the rows that are gone."""
+        """Count, and find out more where it is not what is known; the rows that are gone."""
         if not self._is_due("count", COUNT_SECONDS):
             return []
-        if whole:
-            return self._list(self._reader.count())
         begun = time.monotonic()
-        count = self._reader.count()
-        self._postpone("count", max(COUNT_SECONDS, SHARE * (time.monotonic() - begun)))
-        if count == self.index.size() + len(self._waiting):
-            self._settled = count
-        if self._listed and count == self._settled and not self._is_due("list", LIST_SECONDS):
-            return []
-        return self._list(count)
-
-    def _list(self, count: int) -> list[int]:
-        begun = time.monotonic()
-        known = self.index.keys()
-        there = [key_of(run_id) for run_id in self._reader.ids()]
-        new = [key for key in there if key not in known]
-        gone = known.keys() - set(there)
-        self._waiting |= dict.fromkeys(reversed(new))
-        self._settled, self._listed = count, True
-        self._postpone("list", max(LIST_SECONDS, SHARE * (time.monotonic() - begun)))
-        self._postpone("count", max(COUNT_SECONDS, SHARE / 4 * (time.monotonic() - begun)))
+        count, size = self._reader.count(), self.index.size()
+        unknown = (count, size) != self._settled
+        gone: list[int] = []
+        if whole or (count > size and unknown):
+            gone = self._list()
+        elif count < size and unknown:
+            self._round, self._hasty = 0, True
+        self._settled, self._complete = (count, size), True
         if not self._has_index("metrics", "run_id"):
             self._list_metrics()
+        self._postpone("count", max(COUNT_SECONDS, SHARE * (time.monotonic() - begun)))
+        return gone
+
+    def _list(self) -> list[int]:
+        """Queue every run that is not known, the newest first; the rows that are gone."""
+        known = self.index.keys()
+        there = [key_of(run_id) for run_id in self._reader.ids()]
+        self._waiting |= dict.fromkeys(key for key in reversed(there) if key not in known)
+        gone = known.keys() - set(there)
         return apart(partial(self.index.drop, gone)) if gone else []
 
     def _list_metrics(self) -> None:
@@ -238,6 +257,7 @@ class Follower:
         """Read the next few runs again; the rows of those that are gone. Those that have changed are queued."""
         some = self.index.some_keys(self._round, GROUP)
         self._round = some[-1][0] if len(some) == GROUP else 0
+        self._hasty = self._hasty and self._round > 0
         found = {key_of(document["_id"]): document for document in self._reader.rows([id_of(key) for _, key in some])}
         lost = [key for _, key in some if key not in found]
         rows = self._rows(list(found.values()))
@@ -262,7 +282,7 @@ class Follower:
         rows = self._rows(self._reader.rows([id_of(key) for key in keys]))
         changed = apart(partial(self.index.put, rows))
         there = {found.key for found in rows}
-        lost = [key for key in keys if key not in there]
+        lost = self.index.known([key for key in keys if key not in there]).keys()
         gone = apart(partial(self.index.drop, lost)) if lost else []
         if rows:
             self._queue_metrics(rows)
@@ -329,7 +349,8 @@ class Follower:
         self._waiting.clear()
         self._metrics.clear()
         self._due.clear()
-        self._listed, self._round, self._settled, self._settled_metrics = False, 0, -1, -1
+        self._complete, self._hasty, self._round = False, False, 0
+        self._settled, self._settled_metrics = (-1, -1), -1
 
 
 @contextmanager
