@@ -30,7 +30,7 @@ from webapp.models.views import blueprint as models
 from webapp.monitor.views import blueprint as monitor
 from webapp.origins import TrustedHosts, same_origin
 from webapp.realtime import sockets
-from webapp.realtime.keeping import HistoryKeeper
+from webapp.realtime.keeping import HistoryKeeper, Importer
 from webapp.realtime.relay import Relay
 from webapp.realtime.run_pages import RunPages
 from webapp.realtime.runs import RunWatcher
@@ -140,6 +140,7 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
     sockets.attach(app, socketio, Relay(store, socketio, settings), watcher, pages, start=relay)
     if relay:
         socketio.start_background_task(HistoryKeeper(store, runs, socketio.sleep).run)
+        socketio.start_background_task(Importer(store, settings, runs, socketio.sleep).run)
     return app
 
 

@@ -58,7 +58,7 @@ def describe(file: BinaryIO) -> Document:
     """
     files: Counter[str] = Counter()
     characters: Counter[str] = Counter()
-    with _opened(file) as archive:
+    with opened_archive(file) as archive:
         members = _members(archive)
         for number, (label, _, entry) in enumerate(members):
             if number % TOGETHER == 0:
@@ -92,7 +92,7 @@ def texts(path: Path) -> Iterator[tuple[str, str, str]]:
         DataError: the file cannot be read.
     """
     taken: Counter[str] = Counter()
-    with path.open("rb") as file, _opened(file) as archive:
+    with path.open("rb") as file, opened_archive(file) as archive:
         for label, name, entry in _members(archive):
             if taken[label] < MOST_FILES:
                 with archive.open(entry) as opened:
@@ -108,12 +108,12 @@ def keywords(path: Path) -> dict[str, list[str]] | None:
     Raises:
         DataError: the file, or its keywords.json, cannot be read.
     """
-    with path.open("rb") as file, _opened(file) as archive:
+    with path.open("rb") as file, opened_archive(file) as archive:
         return _keywords(archive)
 
 
 @contextmanager
-def _opened(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
+def opened_archive(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
     """The archive, once its entries have been found harmless.
 
     Raises:

@@ -18,6 +18,7 @@ from engine.store.creations import Creations
 from engine.store.datasets import Datasets
 from engine.store.deleted import DeletedRuns
 from engine.store.events import Events
+from engine.store.imports import Imports
 from engine.store.links import Links
 from engine.store.logs import Logs
 from engine.store.machines import Machines
@@ -54,7 +55,12 @@ INDEXES = {
     "model_files": ([("name", ASCENDING), ("uploaded", DESCENDING)],),
     "logs": ([("machine", ASCENDING)],),
     "servers": ([("host", ASCENDING)], [("sweep_id", ASCENDING)]),
-    "runs": ([("start_time", DESCENDING)], [("status", ASCENDING)], [("info.sweep_id", ASCENDING)]),
+    "runs": (
+        [("start_time", DESCENDING)],
+        [("status", ASCENDING)],
+        [("info.sweep_id", ASCENDING)],
+        [("info.imported.key", ASCENDING)],
+    ),
     "run_notes": ([("database", ASCENDING), ("tags", ASCENDING)],),
     "datasets": ([("created", DESCENDING)],),
     "views": ([("owner", ASCENDING)], [("shared", ASCENDING)]),
@@ -97,6 +103,7 @@ class Store:
         self.creations = Creations(database)
         self.connections = Connections(database)
         self.deleted_runs = DeletedRuns(database)
+        self.imports = Imports(database)
 
     def ping(self) -> None:
         """Ask the database for a sign of life.

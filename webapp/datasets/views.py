@@ -27,7 +27,7 @@ FORM_BYTES = 64 * 2**10
 @blueprint.before_app_request
 def allow_uploads() -> None:
     """Before anything reads the request: an editor's upload may be larger than other requests."""
-    if request.endpoint == "datasets.upload":
+    if request.endpoint in ("datasets.upload", "history.import_folder"):
         request.environ["wsgi.input"] = _Patient(request.environ["wsgi.input"])
         request.max_content_length = settings().upload_mb * 2**20 + FORM_BYTES
 

@@ -23,7 +23,7 @@ TOLD = 20
 @blueprint.post("/mark")
 def mark() -> ResponseReturnValue:
     """Add `tags`, remove the tags in `without`, append `note`."""
-    keys = _chosen()
+    keys = chosen()
     count = run_work.mark(store(), history_shown(), g.viewer, keys, request.form, _now())
     flash(f"Tags and notes of {_runs(count)} are saved.")
     return _back()
@@ -33,7 +33,7 @@ def mark() -> ResponseReturnValue:
 def archive() -> ResponseReturnValue:
     """Put runs into the archive, or with `back` take them out."""
     away = "back" not in request.form
-    count = run_work.archive(store(), history_shown(), g.viewer, _chosen(), away, _now())
+    count = run_work.archive(store(), history_shown(), g.viewer, chosen(), away, _now())
     flash(f"{_runs(count)} archived; lists leave them out." if away else f"{_runs(count)} back from the archive.")
     return _back()
 
@@ -41,7 +41,7 @@ def archive() -> ResponseReturnValue:
 @blueprint.post("/delete")
 def delete() -> ResponseReturnValue:
     """Delete runs, which can be had back for 7 days."""
-    undo = run_work.delete(store(), history_shown(), g.viewer, _chosen(), _now())
+    undo = run_work.delete(store(), history_shown(), g.viewer, chosen(), _now())
     session[UNDO] = {"database": g.database, "count": undo.count, "batch": undo.batch, "left": undo.left}
     return _back()
 
@@ -77,7 +77,7 @@ def export_json() -> ResponseReturnValue:
     return _saved(run_export.json_of(histories().get(asked.database), asked, _now()), "runs.json", "application/json")
 
 
-def _chosen() -> list[str]:
+def chosen() -> list[str]:
     form = request.form
     query = form.get("query", "").removeprefix("?")
     keys = run_work.chosen(history_shown(), form.getlist("id"), bool(form.get("all")), query, _now())

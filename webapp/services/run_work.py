@@ -82,6 +82,7 @@ def chosen(history: History, ids: Sequence[str], everything: bool, query: str, n
         if asked.database != history.name:
             raise QueryError("the list is of another database than the one to be worked on")
         keys = []
+        history.refresh(now)
         for found in all_found(history, asked, now):
             keys += [run.key for run in found]
             if len(keys) > MOST:

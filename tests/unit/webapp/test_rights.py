@@ -58,6 +58,7 @@ def world(store: Store, settings: Settings) -> dict[str, Any]:
         "view_id": "x",
         "session_id": "x",
         "link_id": "x",
+        "import_id": "x",
         "filename": "css/nhop.css",
     }
 
