@@ -113,7 +113,7 @@ def _engine(error: NhopError) -> Response:
         return _answer(ErrorPage(status, title, text, retry=True))
     problems = error.problems if isinstance(error, ConfigError) else ()
     if problems and for_api():
-        status = 422
+        return _answer(ErrorPage(422, "What was sent has problems", "; ".join(map(str, problems)), problems=problems))
     return _answer(ErrorPage(status, title, f"{str(error)[:1].upper()}{str(error)[1:]}.", problems=problems))
 
 

@@ -20,6 +20,7 @@ from engine.domain import Trial, TrialState
 from engine.store import Store
 from engine.store.trials import to_document
 from tests.unit.webapp.conftest import PASSWORD, token
+from tests.unit.webapp.test_health import silent
 from webapp.api.openapi import document, path_of
 from webapp.api.operations import OPERATIONS, PREFIX
 from webapp.auth import bearer
@@ -193,6 +194,14 @@ def test_everything_wrong_with_a_new_sweep_is_said_at_its_key(ada: Program, stor
     assert "exchange them" in found["batch_size"]
     assert "did you mean hidden_layers" in found["hiden_layers"]
     assert store.sweeps.recent(1) == []
+
+
+def test_a_silent_database_is_told_in_json(ada: Program, app: Flask) -> None:
+    store = silent(app)
+    answer = ada.ask("POST", "/sweeps", {})
+    problems(answer, 503)
+    assert answer.headers["Retry-After"] == "5"
+    store.close()
 
 
 def test_fifty_simultaneous_creations_under_a_key_make_one_sweep(ada: Program, store: Store) -> None:
