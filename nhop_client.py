@@ -26,9 +26,11 @@ from typing import IO, Any, BinaryIO
 
 ENDED = ("COMPLETED", "FAILED", "STOPPED")
 """The states that a sweep never leaves."""
+AWAY = (0, 503)
+"""What an ApiError's status is when the server cannot be reached, or its database does not answer."""
 JSON = "application/json"
 TRIES = 5
-"""Of a request that may be sent again when the server cannot be reached, or its database does not answer."""
+"""Of a request that may be sent again while the server is away."""
 PAUSE, LONGEST_PAUSE = 0.5, 5.0
 
 
@@ -36,7 +38,7 @@ class ApiError(Exception):
     """The server has refused a request.
 
     Attributes:
-        status: of HTTP.
+        status: of HTTP; 0 where there was no answer.
         problems: what is wrong with what was sent, {field: what to do about it}.
     """
 
@@ -154,7 +156,7 @@ class Client:
             try:
                 return self._answer(request)
             except ApiError as error:
-                if not tries or error.status not in (0, 503):
+                if not tries or error.status not in AWAY:
                     raise
             time.sleep(PAUSE)
 
@@ -223,14 +225,14 @@ class Sweep:
         return self
 
     def wait(self, timeout: float | None = None) -> Sweep:
-        """Wait for its end, at most *timeout* seconds.
+        """Wait for its end, at most *timeout* seconds; also while the server is away, for the sweep goes on.
 
         Raises:
             TimeoutError: it has not ended by then.
-            ApiError: it has failed.
+            ApiError: it has failed, or is there no more.
         """
         end, pause = None if timeout is None else time.monotonic() + timeout, PAUSE
-        while not self.refresh().ended:
+        while not self._has_ended():
             if end is not None and time.monotonic() > end:
                 raise TimeoutError(f"the sweep {self.name} has not ended within {timeout:g} s; it is {self.state}")
             time.sleep(pause)
@@ -292,6 +294,15 @@ class Sweep:
         """Set its place while it waits: the highest is taken first."""
         self.data = self._client.request("POST", self._path("/priority"), body={"priority": priority})
         return self
+
+    def _has_ended(self) -> bool:
+        """Whether it has, as far as the server answers."""
+        try:
+            return self.refresh().ended
+        except ApiError as error:
+            if error.status not in AWAY:
+                raise
+            return False
 
     def _command(self, name: str) -> Sweep:
         self.data = self._client.request("POST", self._path(f"/{name}"))

@@ -107,6 +107,23 @@ def test_a_creation_is_sent_again_under_its_key_when_the_database_was_silent(mon
         assert len(seen) == 4
 
 
+def test_the_end_is_waited_for_while_the_server_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, seen = Flask("away"), []
+
+    @app.get("/api/v1/sweeps/x")
+    def get() -> Any:
+        seen.append(1)
+        away = len(seen) <= 2 * nhop_client.TRIES
+        return (
+            ({"title": "t", "detail": "d"}, 503) if away else {"id": "x", "name": "x", "state": "FAILED", "error": "e"}
+        )
+
+    monkeypatch.setattr(nhop_client, "PAUSE", 0.01)
+    with served(app) as url, pytest.raises(ApiError, match="the sweep x has failed: e"):
+        nhop_client.Sweep(Client(url, "nhop_x"), {"id": "x"}).wait(60)
+    assert len(seen) == 2 * nhop_client.TRIES + 1
+
+
 def test_a_token_goes_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere, here, seen = Flask("elsewhere"), Flask("here"), []
 
