@@ -83,13 +83,22 @@ def hashed(password: str, name: str) -> str:
     """What is kept of a password.
 
     Raises:
-        AccountError: it is too short or too long, or the name of the account.
+        AccountError: it is too short or too long, the name of the account, or one that many have.
     """
     if not LEAST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
         raise AccountError(f"the password must have {LEAST_PASSWORD} to {LONGEST_PASSWORD} characters")
     if password.casefold() == name.strip().casefold():
         raise AccountError("the password must not be the name")
+    if _is_common(password):
+        raise AccountError("this password is one of those that are guessed first; choose another")
     return _hasher.hash(password)
+
+
+def _is_common(password: str) -> bool:
+    """Whether it is among the 30,000 passwords that are known to be the most frequent."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # 13 MB, for whoever chooses a password
+
+    return password.casefold() in FREQUENCY_LISTS["passwords"]
 
 
 def check(store: Store, name: str, password: str) -> Account | None:

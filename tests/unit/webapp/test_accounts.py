@@ -253,3 +253,13 @@ def test_names_of_browsers_are_readable() -> None:
     assert sessions.called(firefox) == "Firefox on Linux"
     assert sessions.called(edge) == "Edge on Windows"
     assert sessions.called("") == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("password", "words"),
+    [("short", "8 to 1024"), ("x" * 1025, "8 to 1024"), ("Password1", "guessed first"), ("Vera.Long", "the name")],
+)
+def test_a_password_that_is_guessed_first_is_refused(password: str, words: str) -> None:
+    with pytest.raises(AccountError, match=words):
+        accounts.hashed(password, "vera.long")
+    assert accounts.hashed("correct horse", "vera").startswith("$argon2id$")

@@ -1,0 +1,119 @@
+"""Shell metacharacters in every field, pickles and YAML tags: nothing of it runs."""
+
+from __future__ import annotations
+
+import ast
+import io
+import pickle
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from engine.config import SweepConfig, load_yaml
+from engine.errors import ConfigError
+from engine.settings import ROOT
+from engine.store import Store
+from tests.unit.webapp.conftest import token
+from tests.unit.webapp.test_sweeps import typed
+
+SOURCES = sorted(path for package in ("engine", "webapp") for path in (ROOT / package).rglob("*.py"))
+RUNS_TEXT = {"eval", "exec", "system", "popen", "getoutput", "getstatusoutput", "check_output_shell"}
+LOADS_OBJECTS = {("pickle", "load"), ("pickle", "loads"), ("marshal", "loads"), ("shelve", "open"), ("yaml", "load")}
+LOADS_OBJECTS |= {("yaml", "full_load"), ("yaml", "unsafe_load"), ("joblib", "load"), ("jsonpickle", "decode")}
+
+
+class Evil:
+    """A pickle of it makes the canary sing."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (self.canary,))
+
+
+def calls(path: Path) -> list[ast.Call]:
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+
+
+def test_no_code_hands_text_to_a_shell_or_makes_objects_of_bytes() -> None:
+    found = []
+    for path in SOURCES:
+        for call in calls(path):
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+            owner = getattr(call.func.value, "id", "") if isinstance(call.func, ast.Attribute) else ""
+            shell = any(word.arg == "shell" and getattr(word.value, "value", True) for word in call.keywords)
+            objects = (owner, name) in LOADS_OBJECTS or any(
+                word.arg == "allow_pickle" and getattr(word.value, "value", True) for word in call.keywords
+            )
+            plain = name in RUNS_TEXT and owner in ("", "os", "subprocess", "builtins")
+            if shell or objects or plain:
+                found.append((str(path.relative_to(ROOT)), call.lineno, name))
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "payload", ["$(touch {0}) `touch {0}` ; touch {0} | touch {0} && touch {0} #", "\n touch {0}\n"]
+)
+def test_no_field_of_a_sweep_reaches_a_shell(ada: FlaskClient, store: Store, tmp_path: Path, payload: str) -> None:
+    canary = tmp_path / "canary"
+    text = payload.format(canary)
+    fields = [name for name, info in SweepConfig.model_fields.items() if info.annotation is str]
+    assert {"name", "ps_hosts", "worker_hosts", "train_log_dir", "model_class", "load_data_dir"} <= set(fields)
+    for field in fields:
+        answer = ada.post("/sweeps/new", data=typed(ada, **{field: text}))
+        assert answer.status_code in (303, 400), field
+    for path in ("/sweeps/new/axes", "/sweeps/new/check"):
+        form = typed(ada, nn_model="Custom", model_class=text)
+        assert ada.post(path, data=form).status_code in (200, 400)
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "!!python/object/apply:pathlib.Path.touch [{}]",
+        "!!python/object/new:os.system [touch {}]",
+        "!!python/object/apply:os.system ['touch {}']",
+        "!!python/name:os.system",
+    ],
+)
+def test_yaml_makes_values_and_never_objects(ada: FlaskClient, tmp_path: Path, tag: str) -> None:
+    canary = tmp_path / "canary"
+    text = f"name: {tag.format(canary)}\n"
+    for path in ("/sweeps/new", "/sweeps/new/form", "/sweeps/new/yaml", "/sweeps/new/check"):
+        answer = ada.post(path, data={"yaml": text, "csrf_token": token(ada, "/")})
+        assert answer.status_code in (200, 400), path
+    assert ada.get("/sweeps/new", query_string={"config": text.strip()}).status_code in (200, 400)
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError):
+        load_yaml(file)
+    assert not canary.exists()
+
+
+def test_a_billion_laughs_are_none(ada: FlaskClient) -> None:
+    levels = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 10))
+    answer = ada.post("/sweeps/new/form", data={"yaml": f"l0: &l0 [x]\n{levels}\n", "csrf_token": token(ada, "/")})
+    assert answer.status_code == 400
+
+
+def test_a_pickle_is_bytes_wherever_it_comes_in(ada: FlaskClient, store: Store, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    evil = pickle.dumps(Evil(canary))
+    for filename in ("evil.csv", "evil.zip", "evil.pkl", "evil.npy"):
+        form = {"csrf_token": token(ada, "/"), "name": "", "file": (io.BytesIO(evil), filename)}
+        assert ada.post("/datasets", data=form, content_type="multipart/form-data").status_code == 400
+    jsonpickled = {"py/reduce": [{"py/function": "os.system"}, {"py/tuple": [f"touch {canary}"]}]}
+    now = datetime.now(UTC)
+    store.database["runs"].insert_one(
+        {"_id": 7, "status": "COMPLETED", "start_time": now, "config": {"x": jsonpickled}, "result": jsonpickled}
+    )
+    for path in ("/history", "/history/7", "/sweeps/new?run=7"):
+        assert ada.get(path).status_code in (200, 404), path
+    sweep_id = store.sweeps.create("x", "ada", {"name": jsonpickled, "seed": evil}, 1, 1, 1, now)
+    assert ada.get(f"/sweeps/new?from={sweep_id}").status_code < 500
+    assert not canary.exists()
