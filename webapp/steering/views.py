@@ -115,7 +115,10 @@ def _now() -> datetime:
 
 def _body() -> dict[str, Any]:
     """The JSON object that was sent; an empty one where nothing was."""
-    body = request.get_json(silent=True) if request.data else {}
+    try:
+        body = request.get_json(silent=True) if request.data else {}
+    except RecursionError:  # lists in lists in lists
+        body = None
     if not isinstance(body, dict):
         raise QueryError("send a JSON object, as application/json")
     return body
