@@ -6,6 +6,7 @@
 # make bench-analysis  the time and size of what the charts of a sweep of 10,000 trials are sent (about three minutes)
 # make bench-web  200 browsers on one sweep, and the page of 10,000 trials beside optuna-dashboard's (about five minutes)
 # make faults N=1000 SEED=1  so many faults, one after the other, in a running installation; MINUTES=30 ends it earlier
+# make bench-history  the list of 1,000 and 10,000 runs beside what Omniboard and SacredBoard ask (about 20 minutes)
 # make check  everything that is not a test: style, types, import contracts, templates, known vulnerabilities
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 FAST := tests/unit tests/contract tests/test_architecture.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test faults bench bench-search bench-large bench-analysis bench-web check browser clean
+.PHONY: run test faults bench bench-search bench-large bench-analysis bench-web bench-history check browser clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runs
@@ -74,6 +75,9 @@ bench-large: $(VENV)/.tests
 
 bench-analysis: $(VENV)/.tests
 	@$(BIN)/python -m bench.analysis $(ARGS)
+
+bench-history: $(VENV)/.tests
+	@$(BIN)/python -m bench.history $(ARGS)
 
 bench-web: $(VENV)/.benches $(VENV)/.tests
 	@$(BIN)/python -m bench.web $(ARGS)
