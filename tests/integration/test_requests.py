@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import schemathesis
@@ -282,7 +283,8 @@ def check_uploads(world: World, content: bytes, name: str, filename: str) -> Non
     assert world.send("POST", "/datasets", data=form()).status_code in (303, 400)
     world.refused("/datasets", lambda: {"data": form()})
     if name and "/" not in name:
-        assert world.send("GET", f"/datasets/{name}", query_string={"version": filename}).status_code in (200, 308, 404)
+        address = f"/datasets/{quote(name, safe='')}"
+        assert world.send("GET", address, query_string={"version": filename}).status_code in (200, 308, 404)
     sent = {"version": "x", "target": name, "features": [filename, "a"]}
     assert world.send("POST", "/datasets/table", data=sent).status_code in (303, 400, 404)
 
