@@ -297,8 +297,8 @@ def test_a_failed_sweep_says_why(ada: Page, server: Server, store: Store) -> Non
     writer = Writer(store)
     writer.claim()
     ada.goto(f"{server.url}/sweeps/{writer.id}")
-    writer.finish(SweepState.FAILED, error="the parameter server ps_1 died three times")
-    expect(ada.locator("[data-failure]")).to_contain_text("ps_1 died three times")
+    writer.finish(SweepState.FAILED, error="ps_1 died three times, and max_attempts is 3")
+    expect(ada.locator("[data-failure]")).to_contain_text("ps_1 died three times, and “Attempts” is 3")
 
 
 def test_the_history_shows_runs_and_one_of_them(ada: Page, server: Server, store: Store) -> None:

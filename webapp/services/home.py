@@ -13,6 +13,7 @@ from engine.store import Store
 from webapp.services.accounts import Account
 from webapp.services.plain import aware, plain
 from webapp.services.queue import reason
+from webapp.services.titles import in_titles
 
 Document = dict[str, Any]
 
@@ -143,7 +144,7 @@ def _result(sweep: Mapping[str, Any]) -> Document:
         "seconds": (finished - started).total_seconds() if started and finished else None,
         "best": (sweep.get("best") or {}).get("loss"),
         "confirmed": {"name": name, "seeds": confirmed["seeds"], **figure} if confirmed else None,
-        "how": " ".join(str(sweep.get("error") or sweep.get("ended_because") or "").split())[:200],
+        "how": in_titles(" ".join(str(sweep.get("error") or sweep.get("ended_because") or "").split())[:200]),
     }
 
 

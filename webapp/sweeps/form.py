@@ -5,7 +5,6 @@ There are no rules here: they are the engine's, and its problems come back to th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +16,7 @@ from engine.errors import Problem
 from engine.space import Axis
 from webapp.filters import amount, number
 from webapp.services.forecast import Forecast
+from webapp.services.titles import in_titles
 from webapp.sweeps import axes, document
 from webapp.sweeps.axes import AxisField, Typed
 from webapp.sweeps.pictures import Picture, pictures
@@ -47,8 +47,6 @@ MORE = frozenset(
 FIXED = frozenset({"running_stage", "trainer", "file2distribute"})
 """Keys that are shown and not typed."""
 
-KEYS = re.compile(r"\b(" + "|".join(key for key in SweepConfig.model_fields if "_" in key) + r")\b")
-"""The keys that cannot be taken for words."""
 SPARE_ROWS = 2
 GROUP_TITLES = {
     "sweep": "The sweep",
@@ -270,11 +268,6 @@ def goes_with_class(typed: Typed) -> list[Problem]:
         return []
     title = extra_of(SweepConfig.model_fields["nn_model"])["choices"]["Custom"][0]
     return [Problem("nn_model", f"a class of your own goes with the model “{title}”; choose it")]
-
-
-def in_titles(message: str) -> str:
-    """A message with the fields called what the form calls them: “Features” for data_features."""
-    return KEYS.sub(lambda found: f"“{SweepConfig.model_fields[found[0]].title}”", message)
 
 
 @dataclass(frozen=True, slots=True)

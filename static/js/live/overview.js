@@ -1,7 +1,7 @@
 // How far the sweep is, what it has found, and why it ended.
 import { follow } from "./bus.js";
 import { hasEnded, state, stepOf } from "./state.js";
-import { FIGURES, big, clock, definitions, find, processName, trialPath, watcher } from "./words.js";
+import { FIGURES, big, clock, definitions, find, inTitles, processName, trialPath, watcher } from "./words.js";
 import { badge, capital, count, dash, duration, element, figure, isNumber, loss, network, parameters } from "../text.js";
 
 const OVER = ["COMPLETED", "PRUNED", "FAILED"];
@@ -36,7 +36,7 @@ function head() {
     find("run-link").href = `/history/${encodeURIComponent(sweep.run_id)}`;
   }
   find("failure").hidden = sweep.state !== "FAILED";
-  find("failure-text").textContent = sweep.error ?? "No reason was recorded; the log may tell.";
+  find("failure-text").textContent = sweep.error ? inTitles(sweep.error) : "No reason was recorded; the log may tell.";
   const notice = find("waiting");
   const text = waiting(sweep);
   notice.hidden = !text;

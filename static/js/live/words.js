@@ -47,6 +47,9 @@ export function clock(at) {
   return Number.isNaN(date.getTime()) ? "" : date.toLocaleTimeString("en-GB");
 }
 
+// A message with the fields called what the form calls them.
+export const inTitles = (text) => text.replace(/\b[a-z]+_[a-z_]+\b/g, (key) => (Object.hasOwn(state.titles.keys, key) ? `“${state.titles.keys[key]}”` : key));
+
 // Rows of a <dl>.
 export function definitions(rows) {
   return rows

@@ -107,10 +107,10 @@ def test_results_are_told_with_what_they_are_worth_and_how_they_ended(store: Sto
     ]
     sweep_id = claimed(store, "ended", best={"number": 4, "loss": 0.03, "params": {}}, confirmed=confirmed)
     end = NOW + timedelta(seconds=90)
-    store.sweeps.finish(sweep_id, 1, SweepState.COMPLETED, {"finished": end, "ended_because": "the target is reached"})
+    store.sweeps.finish(sweep_id, 1, SweepState.COMPLETED, {"finished": end, "ended_because": "shrink, max_seconds"})
     (row,) = home.overview(store, NOW)["recent"]
     assert row["confirmed"] == {"name": "rmse", "seeds": 3, "mean": 0.2, "std": None}
-    assert (row["best"], row["seconds"], row["how"], row["state"]) == (0.03, 90, "the target is reached", "COMPLETED")
+    assert (row["best"], row["seconds"], row["how"], row["state"]) == (0.03, 90, "shrink, “Time budget”", "COMPLETED")
 
 
 def test_a_machine_that_is_silent_says_since_when_and_one_that_answers_how_busy_it_is(store: Store) -> None:
