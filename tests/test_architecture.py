@@ -64,6 +64,10 @@ def test_the_engine_never_imports_the_web_application() -> None:
         assert not imported(path) & {"webapp", "flask", "flask_socketio", "wsgi"}, name_of(path)
 
 
+def test_the_client_needs_nothing_but_python() -> None:
+    assert imported(ROOT / "nhop_client.py") - {"pandas"} <= sys.stdlib_module_names
+
+
 def loaded_with(module: str) -> set[str]:
     """What a fresh Python has loaded after importing *module*."""
     code = f"import {module}, sys; print('\\n'.join(sys.modules))"

@@ -111,10 +111,16 @@ def _engine(error: NhopError) -> Response:
             "Pages come back by themselves as soon as it does. Running sweeps go on and keep their results meanwhile."
         )
         return _answer(ErrorPage(status, title, text, retry=True))
+    if isinstance(error, Forbidden) and g.get("token"):
+        return _answer(ErrorPage(status, title, f"{_sentence(error)} A token may do no more than its scope."))
     problems = error.problems if isinstance(error, ConfigError) else ()
     if problems and for_api():
         return _answer(ErrorPage(422, "What was sent has problems", "; ".join(map(str, problems)), problems=problems))
-    return _answer(ErrorPage(status, title, f"{str(error)[:1].upper()}{str(error)[1:]}.", problems=problems))
+    return _answer(ErrorPage(status, title, _sentence(error), problems=problems))
+
+
+def _sentence(error: NhopError) -> str:
+    return f"{str(error)[:1].upper()}{str(error)[1:]}."
 
 
 def _csrf(error: CSRFError) -> Response:
