@@ -14,7 +14,7 @@ from webapp.errors import QueryError
 from webapp.extensions import store
 from webapp.filters import run_url
 from webapp.history.blueprint import blueprint, history_shown
-from webapp.services import run_files, run_metrics, run_notes, run_output, run_page
+from webapp.services import run_files, run_metrics, run_notes, run_output, run_page, run_work
 from webapp.services.runs import find, row
 
 MOST_LINES = 60
@@ -28,7 +28,9 @@ def run(run_id: str | None) -> ResponseReturnValue:
     wanted = request.args.get("id") if run_id is None else run_id
     if wanted is None:
         abort(404)
-    return render_template("history/run.html", page=run_page.run(store(), history_shown(), wanted, datetime.now(UTC)))
+    page = run_page.run(store(), history_shown(), wanted, datetime.now(UTC))
+    deleted = run_work.deleted_one(store(), history_shown(), page.row.id)
+    return render_template("history/run.html", page=page, deleted=deleted)
 
 
 @blueprint.get("/run/output.json")

@@ -193,10 +193,12 @@ def delete(store: Store, history: History, account: Account, keys: Sequence[str]
 
 def deleted(store: Store, history: History) -> list[Deleted]:
     """The runs of a database that can be had back, the last one first."""
-    return [
-        Deleted(run_id_text(found["run"]), *(found[name] for name in ("name", "experiment", "by", "at", "due")))
-        for found in store.deleted_runs.of(history.name, SHOWN)
-    ]
+    return [_shown(found) for found in store.deleted_runs.of(history.name, SHOWN)]
+
+
+def deleted_one(store: Store, history: History, run_id: str) -> Deleted | None:
+    """A run that is deleted and can be had back; None: it is not deleted."""
+    return next(map(_shown, store.deleted_runs.find(history.name, [id_of(run_id)])), None)
 
 
 def restore(store: Store, history: History, account: Account, ids: Sequence[str], batch: str, now: datetime) -> int:
@@ -258,6 +260,10 @@ def _poke(history: History, keys: Sequence[str], now: datetime) -> None:
     history.turn(now)
     while history.follower.progress().waiting and time.monotonic() < until and not history.silent:
         history.turn(now)
+
+
+def _shown(found: Mapping[str, Any]) -> Deleted:
+    return Deleted(run_id_text(found["run"]), *(found[name] for name in ("name", "experiment", "by", "at", "due")))
 
 
 def _text(given: str) -> str:

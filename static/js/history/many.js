@@ -1,6 +1,8 @@
 // Choosing runs: each by its box, a range with Shift, the page, or all that match; Escape chooses none.
 import { count } from "../text.js";
 
+const MOST_COMPARED = 50;
+
 const form = document.querySelector("[data-many]");
 const rows = document.querySelector("[data-rows]");
 
@@ -10,6 +12,7 @@ if (form) {
   const takeAll = form.querySelector("[data-take-all]");
   const clear = form.querySelector("[data-clear]");
   const all = form.querySelector("[data-all]");
+  const compare = form.querySelector("[data-compare]");
   const total = document.querySelector(".legend-line [data-total]");
   const boxes = () => [...rows.querySelectorAll("[name='id']")];
   let last;
@@ -26,6 +29,11 @@ if (form) {
     words.textContent = every ? `All ${total.textContent} runs that match` : `${count(chosen)} run${chosen === 1 ? "" : "s"} chosen`;
     takeAll.hidden = every || !page.checked || total.textContent === count(found.length);
     clear.hidden = false;
+    compare.hidden = every || chosen < 2 || chosen > MOST_COMPARED;
+    const address = new URL(compare.href);
+    address.searchParams.delete("run");
+    for (const box of found) if (box.checked) address.searchParams.append("run", box.value);
+    compare.href = address;
   };
   const tick = (wanted) => {
     all.value = "";

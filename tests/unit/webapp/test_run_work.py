@@ -87,6 +87,8 @@ def test_deleted_runs_vanish_and_come_back(ada: FlaskClient, store: Store) -> No
     batch = html.partition('name="batch" value="')[2].partition('"')[0]
     assert "2 runs deleted" not in ada.get("/history").get_data(as_text=True)
     assert "three" in ada.get("/history/deleted").get_data(as_text=True)
+    assert "Have it back" in ada.get("/history/three").get_data(as_text=True)
+    assert "Have it back" not in ada.get("/history/2").get_data(as_text=True)
     assert work(ada, "restore", id=["three"]).status_code == 303
     assert listed(ada) == [2, "three"]
     assert work(ada, "restore", batch=batch).status_code == 303
