@@ -32,10 +32,11 @@ from engine.errors import LeaseLost, NhopError, NotFound, StoreError, StoreUnava
 from engine.logs import end_of, path_of, path_of_server
 from engine.notify.sender import Sender
 from engine.points import reached
-from engine.recorder import LEASE, STEADY_SECONDS, give_up, lacks_room
+from engine.recorder import LEASE, STEADY_SECONDS, give_up
 from engine.settings import ROOT, SMTP_PASSWORD, Settings
 from engine.store import connect
 from engine.store.embedded import uri_of
+from engine.store.journal import lacks_room
 from engine.store.leases import Watch
 
 TICK_SECONDS = 0.5

@@ -10,6 +10,7 @@ NhopError
 ├── ClusterError       the TensorFlow processes cannot be started or kept
 ├── StoreError
 │   ├── StoreUnavailable   the database does not answer
+│   │   └── StoreBroken    it answers, but has failed within
 │   └── NotFound           there is no such document
 ├── JournalError       the local journal cannot be written or read
 ├── NoticeError        a notification has not been sent; it may be tried again
@@ -80,6 +81,10 @@ class StoreError(NhopError):
 
 class StoreUnavailable(StoreError):
     """The database does not answer."""
+
+
+class StoreBroken(StoreUnavailable):
+    """The database has failed within, as when its disk was full: it is of no use until it is started anew."""
 
 
 class NotFound(StoreError):

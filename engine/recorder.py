@@ -9,7 +9,6 @@ full, or so much waits, or another machine may take the sweep, it is held.
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 import time
 from collections import deque
@@ -29,7 +28,7 @@ from engine.points import reached
 from engine.store import Store
 from engine.store.columns import block_of
 from engine.store.events import draft
-from engine.store.journal import Journal, Record
+from engine.store.journal import Journal, Record, lacks_room
 from engine.store.metrics import Metrics
 from engine.store.sweeps import public as public_sweep
 from engine.store.trials import public as public_trial
@@ -57,8 +56,6 @@ HOLD_SECONDS = 12.0
 training to end."""
 GONE_SECONDS = 900.0
 """Without a renewal of the lease: the process ends."""
-LEAST_ROOM = 10_000_000, 0.05
-"""On the disk of the journal: bytes, or this part of a small one. With less, files would soon be cut short."""
 MOST_WAITING = 5000
 """Events that may wait for the database before the sweep is held."""
 HELD_BY_SILENCE = "the database does not answer, and another machine may take the sweep over; no trial goes on"
@@ -478,15 +475,6 @@ def newest(drafts: Iterable[Document]) -> list[Document]:
         last.pop(key, None)
         last[key] = item
     return list(last.values())
-
-
-def lacks_room(folder: Path) -> str | None:
-    """That the disk of a folder is nearly full, in words; None: it is not, as far as can be told."""
-    with suppress(OSError):
-        usage = shutil.disk_usage(folder)
-        if usage.free < min(LEAST_ROOM[0], LEAST_ROOM[1] * usage.total):
-            return f"the disk of {folder} is nearly full"
-    return None
 
 
 def steady() -> float:

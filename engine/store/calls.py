@@ -10,13 +10,15 @@ from pymongo.errors import (
     ConnectionFailure,
     DuplicateKeyError,
     ExecutionTimeout,
+    OperationFailure,
     PyMongoError,
     WTimeoutError,
 )
 
-from engine.errors import StoreError, StoreUnavailable
+from engine.errors import StoreBroken, StoreError, StoreUnavailable
 
 DUPLICATE_KEY = 11000
+INTERNAL_ERROR = 1
 
 
 @contextmanager
@@ -38,6 +40,8 @@ def answered() -> Iterator[None]:
     except PyMongoError as error:
         if error.timeout:
             raise StoreUnavailable(f"the database does not answer: {_short(error)}") from error
+        if isinstance(error, OperationFailure) and error.code == INTERNAL_ERROR:
+            raise StoreBroken(f"the database has failed: {_short(error)}") from error
         raise StoreError(f"the database refused the call: {_short(error)}") from error
 
 

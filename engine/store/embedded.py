@@ -200,6 +200,17 @@ def _launch(data_dir: Path, port: int, password: str = "") -> Embedded:
     return embedded
 
 
+def restart(data_dir: Path) -> Embedded:
+    """Start the database anew although its process runs, since it is of no use.
+
+    Raises:
+        StoreUnavailable: it does not come up.
+    """
+    if running := recorded(data_dir):
+        stop(running)
+    return start(data_dir)[0]
+
+
 def stop(embedded: Embedded) -> None:
     """Ask it to end, wait, then insist."""
     for sign in (signal.SIGTERM, signal.SIGKILL):

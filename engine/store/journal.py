@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,10 @@ from engine.errors import NO_ROOM, JournalError
 from engine.points import reached
 
 Record = dict[str, Any]
+
+
+LEAST_ROOM = 10_000_000, 0.05
+"""On a disk: bytes, or this part of a small one. With less, files would soon be cut short."""
 
 
 class Journal:
@@ -61,6 +66,15 @@ class Journal:
 
     def close(self) -> None:
         os.close(self._file)
+
+
+def lacks_room(folder: Path) -> str | None:
+    """That the disk of a folder is nearly full, in words; None: it is not, as far as can be told."""
+    with suppress(OSError):
+        usage = shutil.disk_usage(folder)
+        if usage.free < min(LEAST_ROOM[0], LEAST_ROOM[1] * usage.total):
+            return f"the disk of {folder} is nearly full"
+    return None
 
 
 def _write(file: int, data: bytes, at: int) -> None:

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from engine.errors import StoreError, StoreUnavailable
+from engine.errors import StoreBroken, StoreError, StoreUnavailable
 from engine.events import Event
 from engine.points import reached
 from engine.settings import Settings
 from engine.store import Store, embedded
+from engine.store.journal import lacks_room
 from engine.store.leases import Watch
 from webapp.services.daemon import ensure_daemon
 from webapp.services.home import newest_ended, overview
@@ -170,7 +171,7 @@ class Relay:
             self._answers(True)
         except StoreUnavailable as error:
             self._answers(False, str(error))
-            self._revive()
+            self._revive(isinstance(error, StoreBroken))
         except StoreError:
             log.exception("the relay skips a beat")
         except Exception:
@@ -220,17 +221,24 @@ class Relay:
         try:
             if self._store.sweeps.recent(1, OPEN) or self._store.notices.waiting():
                 ensure_daemon(self._settings, self._store, datetime.now(UTC))
+        except StoreBroken:
+            self._revive(broken=True)
         except (StoreError, OSError) as error:
             log.warning("the daemon cannot be seen to: %s", error)
 
-    def _revive(self) -> None:
-        """Start the embedded database again where its process has died."""
-        if not self._settings.embedded:
+    def _revive(self, broken: bool = False) -> None:
+        """Start the embedded database again where its process has died, or is *broken* and its disk has room."""
+        folder = self._settings.data_dir
+        if not self._settings.embedded or (broken and lacks_room(folder)):
             return
-        found = embedded.recorded(self._settings.data_dir)
-        if found is not None and not found.alive():
+        found = embedded.recorded(folder)
+        if found is not None and (broken or not found.alive()):
             try:
-                embedded.start(self._settings.data_dir)
+                if broken:
+                    log.warning("the embedded database has failed, and is started anew")
+                    embedded.restart(folder)
+                else:
+                    embedded.start(folder)
             except (StoreUnavailable, OSError) as error:
                 log.warning("the embedded database cannot be started again: %s", error)
 

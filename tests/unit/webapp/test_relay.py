@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from engine.errors import StoreBroken
 from engine.events import EventType
 from engine.settings import Settings, load
 from engine.store import Store, connect, embedded
@@ -226,3 +228,25 @@ def test_a_dead_database_is_started_again_though_nobody_watches(tmp_path: Path) 
         if running := embedded.recorded(tmp_path):
             embedded.stop(running)
         store.close()
+
+
+def test_a_database_that_has_failed_within_is_started_anew(tmp_path: Path) -> None:
+    """As after its disk was full: it answers, but with errors alone."""
+    database, _ = embedded.start(tmp_path)
+    store = connect(database.uri)
+    relay = Relay(store, Room(), load({"NHOP_DATA_DIR": str(tmp_path)}, tmp_path / "no file"))
+    try:
+        store.events.append("s1", [(EventType.LOG, {}, NOW)])
+        process = psutil.Process(database.pid)
+        process.rlimit(psutil.RLIMIT_FSIZE, (1, process.rlimit(psutil.RLIMIT_FSIZE)[1]))
+        with pytest.raises(StoreBroken):
+            store.events.append("s1", [(EventType.LOG, {}, NOW)])
+        relay.care()
+        revived = embedded.recorded(tmp_path)
+        assert revived is not None
+        assert (revived.port, revived.pid == database.pid) == (database.port, False)
+        assert store.events.append("s1", [(EventType.LOG, {}, NOW)]) == 2, "what it had acknowledged is there"
+    finally:
+        store.close()
+        if running := embedded.recorded(tmp_path):
+            embedded.stop(running)
