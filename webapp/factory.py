@@ -136,7 +136,7 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=count, x_proto=count, x_host=count, x_port=0, x_prefix=0
         )
-    watcher, pages = RunWatcher(app, runs, socketio), RunPages(store.run_parts, socketio)
+    watcher, pages = RunWatcher(app, runs, socketio), RunPages(lambda name: runs.get(name).parts, socketio)
     sockets.attach(app, socketio, Relay(store, socketio, settings), watcher, pages, start=relay)
     if relay:
         socketio.start_background_task(HistoryKeeper(store, runs, socketio.sleep).run)

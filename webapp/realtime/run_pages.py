@@ -19,6 +19,7 @@ from engine.errors import NotFound, StoreError, StoreUnavailable
 from engine.store.run_parts import RunParts
 from webapp.realtime.relay import Emitter
 from webapp.services import run_metrics, run_output
+from webapp.services.histories import OWN
 from webapp.services.run_page import news
 from webapp.services.runs import date, find
 
@@ -43,6 +44,7 @@ class Room:
     """The browsers that look at one run, and what they have been told: output up to *end*, of which the last
     characters are *known*, and so many points of each metric."""
 
+    parts: RunParts
     run_id: Any
     text: str
     beat: Mapping[str, Any]
@@ -57,8 +59,9 @@ class Room:
 class RunPages:
     """The runs that somebody looks at."""
 
-    def __init__(self, parts: RunParts, emitter: Emitter) -> None:
-        self._parts = parts
+    def __init__(self, parts_of: Callable[[str], RunParts], emitter: Emitter) -> None:
+        """*parts_of* gives the runs of the database of that name."""
+        self._parts_of = parts_of
         self._emitter = emitter
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
@@ -66,23 +69,25 @@ class RunPages:
         self._watched = threading.Event()
 
     def join(self, message: Any, sid: str, enter: Callable[[str], None]) -> dict[str, Any]:
-        """Let client *sid* look at a run. *message* is {run, output}: its id, and where the client's output ends.
+        """Let client *sid* look at a run. *message* is {run, output, database}: its id, where the client's output
+        ends, and the name of its database unless it is NHOP's own.
 
         Sends what was written after that, and returns {news, metrics: {name: how many points}}.
 
         Raises:
-            NotFound: there is no such run.
+            NotFound: there is no such run or database.
         """
         given = message if isinstance(message, dict) else {}
-        text, after = given.get("run"), given.get("output")
-        if not isinstance(text, str) or isinstance(after, bool) or not isinstance(after, int) or after < 0:
+        text, after, database = given.get("run"), given.get("output"), given.get("database", OWN)
+        if not (isinstance(text, str) and isinstance(database, str) and type(after) is int and after >= 0):
             return {"error": "`run` must be the id of a run, and `output` a number of at least 0"}
-        run_id = find(self._parts, text)["_id"]
-        name = f"run:{text}"
+        parts = self._parts_of(database)
+        run_id = find(parts, text)["_id"]
+        name = f"run:{database}:{text}"
         with self._locks.setdefault(name, threading.Lock()):
             room = self._rooms.get(name)
             if room is None:
-                room = self._open(run_id, text)
+                room = self._open(parts, run_id, text)
             else:
                 self._advance(name, room)
             self._send_output(room, after, room.end, sid)
@@ -127,12 +132,13 @@ class RunPages:
                 log.exception("run %s met an unexpected error; its page waits", room.text)
         return True
 
-    def _open(self, run_id: Any, text: str) -> Room:
-        beat = self._parts.beat(run_id) or {}
-        end = self._parts.output_length(run_id) or 0
-        metrics = {run_metrics.name_of(one): one["n"] for one in self._parts.metric_lengths(run_id)}
+    @staticmethod
+    def _open(parts: RunParts, run_id: Any, text: str) -> Room:
+        beat = parts.beat(run_id) or {}
+        end = parts.output_length(run_id) or 0
+        metrics = {run_metrics.name_of(one): one["n"] for one in parts.metric_lengths(run_id)}
         told = {"run": text, **news({"_id": run_id, **beat}, datetime.now(UTC))}
-        return Room(run_id, text, beat, end, self._before(run_id, end), metrics, told, time.monotonic())
+        return Room(parts, run_id, text, beat, end, _before(parts, run_id, end), metrics, told, time.monotonic())
 
     def _advance(self, name: str, room: Room) -> None:
         """Tell a room what is new; its lock is held."""
@@ -140,7 +146,7 @@ class RunPages:
         goes_on = room.beat.get("status") in GOES_ON
         if not goes_on and since < OVER_SECONDS:
             return
-        beat = self._parts.beat(room.run_id)
+        beat = room.parts.beat(room.run_id)
         if beat is None:
             return
         if beat != room.beat or since > LATE_SECONDS:
@@ -154,13 +160,13 @@ class RunPages:
             self._emitter.emit("run", told, to=name)
 
     def _tell_output(self, name: str, room: Room) -> None:
-        end = self._parts.output_length(room.run_id) or 0
+        end = room.parts.output_length(room.run_id) or 0
         start = room.end
-        if end < start or self._before(room.run_id, start) != room.known:
+        if end < start or _before(room.parts, room.run_id, start) != room.known:
             start = -1
         if start != end:
             self._send_output(room, start, end, name)
-            room.end, room.known = end, self._before(room.run_id, end)
+            room.end, room.known = end, _before(room.parts, room.run_id, end)
 
     def _send_output(self, room: Room, start: int, end: int, to: str) -> None:
         """Send the output from *start* to *end*; only its end, in place of everything, where that is too much or
@@ -168,25 +174,27 @@ class RunPages:
         if start == end:
             return
         if 0 <= start < end and end - start <= run_output.LONGEST:
-            part = {"text": self._parts.output(room.run_id, start, end - start), "start": start, "end": end}
+            part = {"text": room.parts.output(room.run_id, start, end - start), "start": start, "end": end}
         else:
-            last = run_output.before(self._parts, room.run_id, end, end)
+            last = run_output.before(room.parts, room.run_id, end, end)
             part = {"text": last.text, "start": last.start, "end": last.end}
         self._emitter.emit("run_output", {"run": room.text, "anew": part["start"] != start, **part}, to=to)
 
     def _tell_metrics(self, name: str, room: Room, started: datetime | None) -> None:
         news = []
-        for metric in self._parts.metric_lengths(room.run_id):
+        for metric in room.parts.metric_lengths(room.run_id):
             called, count = run_metrics.name_of(metric), metric["n"]
             before = room.metrics.get(called, 0)
             if count == before:
                 continue
             start = before if before < count <= before + MOST_POINTS else count
-            news.append(run_metrics.new_points(self._parts, metric, start, started))
+            news.append(run_metrics.new_points(room.parts, metric, start, started))
             room.metrics[called] = count
         if news:
             self._emitter.emit("run_metrics", {"run": room.text, "metrics": news}, to=name)
 
-    def _before(self, run_id: Any, end: int) -> str:
-        start = max(0, end - KNOWN)
-        return self._parts.output(run_id, start, end - start) if end else ""
+
+def _before(parts: RunParts, run_id: Any, end: int) -> str:
+    """What was written just before *end*."""
+    start = max(0, end - KNOWN)
+    return parts.output(run_id, start, end - start) if end else ""

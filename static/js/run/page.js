@@ -124,7 +124,7 @@ const ended = () => !["running", "queued", "dead"].includes(state);
 let socket = null;
 if (run.live) {
   socket = connect(
-    (open, done) => open.emit("join_run", { run: run.id, output: output.end }, (answer) => {
+    (open, done) => open.emit("join_run", { run: run.id, output: output.end, ...database }, (answer) => {
       if (answer?.news) tell(answer.news);
       for (const [name, total] of Object.entries(answer?.metrics ?? {})) {
         const data = cards.get(name)?.data;

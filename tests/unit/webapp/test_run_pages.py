@@ -57,7 +57,7 @@ def browsers() -> Browsers:
 @pytest.fixture
 def pages(store: Store, browsers: Browsers) -> RunPages:
     store.database["runs"].insert_one({"_id": 1, "status": "RUNNING", "start_time": NOW, "captured_out": "a\n"})
-    return RunPages(store.run_parts, browsers)
+    return RunPages({"": store.run_parts}.__getitem__, browsers)
 
 
 def beat(store: Store, output: str, **more: Any) -> None:
