@@ -42,11 +42,18 @@ class History:
     """The runs of one database. The index is opened when it is first asked for."""
 
     def __init__(
-        self, folder: Path, identity: str, opened: Opened, beside: Beside = lambda _: {}, name: str = OWN
+        self,
+        folder: Path,
+        identity: str,
+        opened: Opened,
+        beside: Beside = lambda _: {},
+        name: str = OWN,
+        counts_fast: bool = True,
     ) -> None:
         self._folder = folder
         self._identity = identity
         self._beside = beside
+        self._counts_fast = counts_fast
         self.name = name
         self.database = opened.database
         self.prefix = opened.prefix
@@ -73,7 +80,7 @@ class History:
             if self._follower is None:
                 path, lock = _own_file(self._folder, self._identity)
                 weakref.finalize(self, os.close, lock)
-                self._follower = Follower(self.reader, Index(path), self._beside)
+                self._follower = Follower(self.reader, Index(path), self._beside, self._counts_fast)
             return self._follower
 
     @property
@@ -144,7 +151,8 @@ class Histories:
         self._others: dict[str, Used] = {}
         identity = f"{settings.mongo_uri or 'embedded'} {store.database.name}"
         opened = Opened(store.database.client, store.database, "", False)
-        self._own = History(self._folder, identity, opened, _beside(store, OWN))
+        embedded = not settings.mongo_uri
+        self._own = History(self._folder, identity, opened, _beside(store, OWN), counts_fast=not embedded)
 
     def get(self, name: str = OWN) -> History:
         """The history of a database, which is opened where it is not yet.

@@ -42,6 +42,8 @@ SLACK = timedelta(minutes=5)
 AHEAD = 20
 """Whole numbers beyond the largest id that may be the next runs."""
 LARGEST = 2**63
+MOST_COUNTED = 5000
+"""Beyond this a database that reads every document to count them is not asked to: nobody else would be answered."""
 MOST_KNOWN = 10_000
 """Ids that are looked up at once; of more, the first build, none is known."""
 LONGEST_METRIC = 100
@@ -77,8 +79,11 @@ class Progress:
 class Follower:
     """Follows one database into one index."""
 
-    def __init__(self, reader: RunReader, index: Index, beside: Beside = lambda _: {}) -> None:
+    def __init__(
+        self, reader: RunReader, index: Index, beside: Beside = lambda _: {}, counts_fast: bool = True
+    ) -> None:
         self.index = index
+        self._counts_fast = counts_fast
         self._reader = reader
         self._beside = beside
         self._guard = threading.Lock()
@@ -218,6 +223,9 @@ class Follower:
     def _count(self, whole: bool) -> list[int]:
         """Count, and find out more where it is not what is known; the rows that are gone."""
         if not self._is_due("count", COUNT_SECONDS):
+            return []
+        if not whole and not self._counts_fast and self.index.size() > MOST_COUNTED:
+            self._complete = True
             return []
         begun = time.monotonic()
         count, size = self._reader.count(), self.index.size()
