@@ -31,7 +31,7 @@ class Query(BaseModel):
 
 class Paged(Query):
     limit: int = Field(PAGE, ge=1, le=MOST, description="How many rows come at once, at most.")
-    cursor: str = Field("", max_length=200, description="The `next` of the rows before. Without it: the first rows.")
+    cursor: str = Field("", max_length=4000, description="The `next` of the rows before. Without it: the first rows.")
 
 
 class SweepQuery(Paged):

@@ -363,6 +363,11 @@ def test_runs_of_any_experiment_are_listed_and_told_with_their_metrics(ada: Prog
         path = page["next"] and f"/runs?limit=2&cursor={page['next']}"
     assert seen == made[::-1]
     assert [run["id"] for run in ada.get("/runs?where=config.n>2&sort=started")["items"]] == made[3:]
+    named = {"experiment": {"name": "x"}, "config": {"name": "é" * 400}, "status": "COMPLETED", "start_time": NOW}
+    store.runs.create(named)
+    store.runs.create(named)
+    following = ada.get("/runs?sort=-config.name&limit=1")["next"]
+    assert ada.get(f"/runs?sort=-config.name&limit=1&cursor={following}")["items"][0]["experiment"] == "x"
     run = ada.get(f"/runs/{made[0]}")
     assert (run["config"], run["info"], run["started"]) == ({"lr": None, "n": 0}, {"a": 1}, "2026-01-01T12:00:00Z")
     assert "ENV" not in str(run)
