@@ -216,6 +216,11 @@ class HistoryPage:
     def filtered(self) -> bool:
         return bool(self.asked.where.strip() or self.asked.text.strip())
 
+    def is_numeric(self, at: int) -> bool:
+        """Whether a column, by its place, holds numbers on this page."""
+        kinds = {row.cells[at].kind for row in self.rows} - {"none"}
+        return bool(kinds) and kinds <= {"number", "duration"}
+
     def sorted_by(self, column: Column) -> str:
         """The direction in which a column is sorted: ascending, descending or none."""
         if canonical(self.asked.sort.removeprefix("-")) != canonical(column.name):
