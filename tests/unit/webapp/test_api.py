@@ -363,7 +363,8 @@ def test_runs_of_any_experiment_are_listed_and_told_with_their_metrics(ada: Prog
         path = page["next"] and f"/runs?limit=2&cursor={page['next']}"
     assert seen == made[::-1]
     assert [run["id"] for run in ada.get("/runs?where=config.n>2&sort=started")["items"]] == made[3:]
-    named = {"experiment": {"name": "x"}, "config": {"name": "é" * 400}, "status": "COMPLETED", "start_time": NOW}
+    long = "".join(chr(0x4E00 + 7919 * place % 20_000) for place in range(400))
+    named = {"experiment": {"name": "x"}, "config": {"name": long}, "status": "COMPLETED", "start_time": NOW}
     store.runs.create(named)
     store.runs.create(named)
     following = ada.get("/runs?sort=-config.name&limit=1")["next"]
