@@ -23,6 +23,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import IO, Any
 
 from engine import settings as settings_module
@@ -45,8 +46,10 @@ ABANDONED_SECONDS = 30.0
 """An idle daemon whose embedded database is gone for so long ends."""
 MOST_RESTARTS = 5
 """Deaths of a sweep's optimizer, without a completed trial in between, that end the sweep."""
+MOST_WORDS = 300
+"""Bytes of an optimizer's output that are told when it has died too often."""
 MOST_PAUSE = 30.0
-"""Seconds before an optimizer that dies again and again is started once more: the first time none, then 2, 4, …"""
+"""Seconds before an optimizer that dies again and again is started once more: the first time none, then 1, 2, 4, …"""
 HUNG_SECONDS = 60.0
 """An optimizer that has not renewed its lease for so long, while the database answers, is killed and replaced."""
 PRUNE_SECONDS = 3600.0
@@ -165,7 +168,9 @@ class Daemon:
             return
         self._free.pop(sweep["_id"], None)
         if sweep["restarts"] > MOST_RESTARTS:
-            give_up(self._store, sweep, f"its optimizer died {sweep['restarts']} times; its log says more", _now())
+            words = self._last_words(sweep["_id"])
+            why = f"its optimizer died {sweep['restarts']} times; the last words of its log: {words}"
+            give_up(self._store, sweep, why, _now())
             return
         reached("sweep-claimed", sweep=sweep["_id"], fence=sweep["lease"]["fence"])
         try:
@@ -180,13 +185,23 @@ class Daemon:
             return
         self._beat()
 
+    def _last_words(self, sweep_id: str) -> str:
+        """The last line of an optimizer's output."""
+        with suppress(OSError):
+            text = self._output(sweep_id).read_bytes()[-MOST_WORDS:].decode(errors="replace")
+            return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "there are none")
+        return "it cannot be read"
+
+    def _output(self, sweep_id: str) -> Path:
+        return self._settings.data_dir / "sweeps" / sweep_id / "optimizer.log"
+
     def _start(self, sweep: dict[str, Any]) -> None:
         fence = sweep["lease"]["fence"]
         self._store.sweeps.renew(sweep["_id"], fence, _now() + LEASE)
         log.info("sweep %s: optimizer started, fence %d", sweep["_id"], fence)
-        folder = self._settings.data_dir / "sweeps" / sweep["_id"]
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "optimizer.log").open("ab") as output:
+        path = self._output(sweep["_id"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "engine.child", sweep["_id"], str(fence), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
@@ -215,7 +230,7 @@ class Daemon:
 
     def _pause(self, sweep_id: str, deaths: int) -> None:
         """Leave a sweep alone for a while after so many deaths of its optimizer."""
-        pause = min(MOST_PAUSE, 2.0 ** (deaths - 1)) if 1 < deaths <= MOST_RESTARTS else 0.0
+        pause = min(MOST_PAUSE, 2.0 ** (deaths - 2)) if 1 < deaths <= MOST_RESTARTS else 0.0
         self._not_before[sweep_id] = time.monotonic() + pause
 
     def _show_logs(self) -> None:

@@ -6,6 +6,7 @@ import json
 import signal
 import zlib
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +242,21 @@ def test_a_killed_workers_trial_goes_on_from_its_checkpoint_and_ends_as_if_nothi
     steps = [point[0] for point in trial["curve"]]
     assert steps == sorted(set(steps))
     wait_until(lambda: not folder.exists(), 10, "the end of the checkpoints")
+
+
+def test_an_optimizer_that_always_dies_is_started_ever_later_and_ends_its_sweep_with_the_reason(
+    place: Installation,
+) -> None:
+    sweep_id = place.create(opt_stages=STAGES)
+    journal_of(place, sweep_id).mkdir(parents=True)  # where a file should be
+    place.start_daemon()
+    sweep = place.wait_ended(sweep_id, 90)
+    assert (sweep["state"], sweep["restarts"], sweep["lease"]["fence"]) == ("FAILED", 6, 7)
+    assert sweep["error"].startswith("its optimizer died 6 times; the last words of its log: ")
+    assert sweep["error"].endswith("journal: the journal cannot be opened: Is a directory")
+    lines = (place.data_dir / "daemon.log").read_text().splitlines()
+    starts = [datetime.fromisoformat(line[:23].replace(",", ".")) for line in lines if "optimizer started" in line]
+    ends = [datetime.fromisoformat(line[:23].replace(",", ".")) for line in lines if "optimizer ended" in line]
+    pauses = [(start - end).total_seconds() for end, start in zip(ends, starts[1:], strict=False)]
+    assert len(pauses) == 5
+    assert all(pause >= least for pause, least in zip(pauses, (0, 1, 2, 4, 8), strict=True)), pauses
