@@ -28,6 +28,7 @@ from webapp.errors import QueryError
 from webapp.history.blueprint import HISTORIES
 from webapp.services import history
 from webapp.services.run_index import fields, query, where
+from webapp.services.run_index import follower as follower_module
 from webapp.services.run_index.follower import Follower, News
 from webapp.services.run_index.index import Index
 from webapp.services.run_index.query import Query
@@ -570,3 +571,24 @@ def test_the_legend_counts_each_state_whatever_state_is_asked_for(app: Flask, st
     assert page.total == 2
     completed = next(state for state in page.states if state.key == "completed")
     assert dict(parse_qsl(completed.address))["where"] == "config.n > 2 and state in (failed, completed)"
+
+
+def test_many_whole_numbers_are_found_without_a_list_of_all(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower_module, "MOST_COUNTED", 10)
+    numbers = [n for n in range(1, 700) if n % 7 and not 300 < n < 320]
+    store.database["runs"].insert_many([{"_id": n, "status": "COMPLETED"} for n in numbers])
+    reader = RunReader(store.database)
+    monkeypatch.setattr(reader, "ids", lambda: pytest.fail("all ids were listed"))
+    monkeypatch.setattr(reader, "count", lambda: pytest.fail("all runs were counted"))
+    found = Follower(reader, Index(tmp_path / "many.sqlite"), counts_fast=False)
+    follow(found)
+    assert sorted(map(int, ask(found))) == numbers
+    store.database["runs"].delete_one({"_id": 5})
+    store.database["runs"].insert_one({"_id": 700, "status": "QUEUED"})
+    while "5" in ask(found):
+        found._due.clear()
+        found.turn(SECONDS)
+    assert ask(found, "state = queued") == ["700"]
+    found.index.close()

@@ -1,0 +1,112 @@
+"""What browsers that watch the list of runs are told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from engine.store import Store
+from webapp.history.blueprint import HISTORIES
+from webapp.realtime.runs import RunWatcher
+from webapp.services.histories import OWN
+
+NOW = datetime.now(UTC)
+
+
+class Room:
+    """An emitter that remembers what each room or client was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, dict[str, Any]]] = []
+
+    def emit(self, event: str, *args: Any, **kwargs: Any) -> None:
+        self.sent.append((event, kwargs["to"], args[0]))
+
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError("the watcher is turned by hand")
+
+    def take(self, event: str = "runs") -> list[tuple[str, dict[str, Any]]]:
+        found = [(to, message) for name, to, message in self.sent if name == event]
+        self.sent.clear()
+        return found
+
+
+@pytest.fixture
+def room() -> Room:
+    return Room()
+
+
+@pytest.fixture
+def watcher(app: Flask, room: Room) -> RunWatcher:
+    return RunWatcher(app, app.extensions[HISTORIES], room)
+
+
+def run(number: int, status: str = "RUNNING", **more: Any) -> dict[str, Any]:
+    return {"_id": number, "status": status, "start_time": NOW, "heartbeat": NOW, **more}
+
+
+def settle(watcher: RunWatcher, app: Flask) -> None:
+    """Turn until everything is read."""
+    history = app.extensions[HISTORIES].get(OWN)
+    watcher.turn(NOW)
+    while not history.follower.progress().ready:
+        watcher.turn(NOW)
+
+
+def test_a_room_is_told_of_what_it_asks_for(app: Flask, store: Store, watcher: RunWatcher, room: Room) -> None:
+    store.database["runs"].insert_one(run(1, experiment={"name": "first"}))
+    settle(watcher, app)
+    entered: list[str] = []
+    index = app.extensions[HISTORIES].get(OWN).index
+    message = {"query": "where=state=running", "newest": index.newest(), "version": index.version, "shown": [1]}
+    assert watcher.join(message, "a", entered.append) == {"ok": True}
+    assert room.take() == []
+
+    store.database["runs"].insert_many([run(2, experiment={"name": "second"}), run(3, "FAILED")])
+    watcher.turn(NOW)
+    ((to, told),) = room.take()
+    assert [to] == entered
+    assert told["moved"] == [2]
+    assert "second" in told["html"]
+    assert 'data-n="3"' in told["html"], "who shows it sees that it no longer fits"
+    assert (told["total"], told["states"]["failed"]) == (2, 1)
+
+    store.database["runs"].update_one({"_id": 2}, {"$set": {"status": "COMPLETED", "heartbeat": datetime.now(UTC)}})
+    watcher.turn(NOW)
+    ((_, told),) = room.take()
+    assert told["moved"] == []
+    assert "Completed" in told["html"]
+    assert told["total"] == 1
+
+    watcher.leave("a")
+    store.database["runs"].insert_one(run(4))
+    watcher.turn(NOW)
+    assert room.take() == []
+
+
+def test_who_comes_late_is_told_what_has_changed_since(
+    app: Flask, store: Store, watcher: RunWatcher, room: Room
+) -> None:
+    store.database["runs"].insert_many([run(1), run(2)])
+    settle(watcher, app)
+    index = app.extensions[HISTORIES].get(OWN).index
+    newest, version = index.newest(), index.version
+    store.database["runs"].insert_one(run(3, experiment={"name": "late"}))
+    watcher.turn(NOW)
+    message = {"query": "", "newest": newest, "version": version, "shown": [1, 2, 77]}
+    assert watcher.join(message, "b", lambda _: None) == {"ok": True}
+    ((to, told),) = room.take()
+    assert to == "b"
+    assert (told["moved"], told["gone"]) == ([3], [77])
+    assert "late" in told["html"]
+
+
+@pytest.mark.parametrize(
+    "message", [None, 5, {"query": 7}, {"query": "where=a+<"}, {"query": "x" * 9000}, {"query": 'columns="'}]
+)
+def test_whatever_is_sent_is_answered(watcher: RunWatcher, message: Any) -> None:
+    answer = watcher.join(message, "c", lambda _: None)
+    assert "error" in answer or answer == {"ok": True}
