@@ -44,6 +44,7 @@ class Room:
     """The browsers that look at one run, and what they have been told: output up to *end*, of which the last
     characters are *known*, and so many points of each metric."""
 
+    database: str
     parts: RunParts
     run_id: Any
     text: str
@@ -67,6 +68,7 @@ class RunPages:
         self._locks: dict[str, threading.Lock] = {}
         self._rooms: dict[str, Room] = {}
         self._watched = threading.Event()
+        self._followed: set[str] = set()
 
     def join(self, message: Any, sid: str, enter: Callable[[str], None]) -> dict[str, Any]:
         """Let client *sid* look at a run. *message* is {run, output, database}: its id, where the client's output
@@ -87,7 +89,7 @@ class RunPages:
         with self._locks.setdefault(name, threading.Lock()):
             room = self._rooms.get(name)
             if room is None:
-                room = self._open(parts, run_id, text)
+                room = self._open(database, parts, run_id, text)
             else:
                 self._advance(name, room)
             self._send_output(room, after, room.end, sid)
@@ -109,15 +111,29 @@ class RunPages:
                 self._watched.clear()
 
     def run(self) -> None:
-        """Keep the pages up to date for ever; idle while nobody looks."""
+        """Keep the pages up to date for ever, those of each database by a thread of their own: a silent one holds up no
+        other. Idle while nobody looks."""
         while True:
             if self._watched.wait(IDLE_SECONDS):
-                self._emitter.sleep(BEAT_SECONDS if self.turn() else OUTAGE_SECONDS)
+                with self._guard:
+                    new = {room.database for room in self._rooms.values()} - self._followed
+                    self._followed |= new
+                for database in new:
+                    threading.Thread(target=self._follow, args=(database,), daemon=True).start()
+                self._emitter.sleep(BEAT_SECONDS)
 
-    def turn(self) -> bool:
-        """Tell every room what is new, once; False: the database does not answer."""
+    def _follow(self, database: str) -> None:
+        while True:
+            with self._guard:
+                if not any(room.database == database for room in self._rooms.values()):
+                    self._followed.discard(database)
+                    return
+            self._emitter.sleep(BEAT_SECONDS if self.turn(database) else OUTAGE_SECONDS)
+
+    def turn(self, database: str = OWN) -> bool:
+        """Tell every room of a database what is new, once; False: it does not answer."""
         with self._guard:
-            rooms = list(self._rooms.items())
+            rooms = [(name, room) for name, room in self._rooms.items() if room.database == database]
         for name, room in rooms:
             try:
                 with self._locks.setdefault(name, threading.Lock()):
@@ -133,12 +149,14 @@ class RunPages:
         return True
 
     @staticmethod
-    def _open(parts: RunParts, run_id: Any, text: str) -> Room:
+    def _open(database: str, parts: RunParts, run_id: Any, text: str) -> Room:
         beat = parts.beat(run_id) or {}
         end = parts.output_length(run_id) or 0
         metrics = {run_metrics.name_of(one): one["n"] for one in parts.metric_lengths(run_id)}
         told = {"run": text, **news({"_id": run_id, **beat}, datetime.now(UTC))}
-        return Room(parts, run_id, text, beat, end, _before(parts, run_id, end), metrics, told, time.monotonic())
+        return Room(
+            database, parts, run_id, text, beat, end, _before(parts, run_id, end), metrics, told, time.monotonic()
+        )
 
     def _advance(self, name: str, room: Room) -> None:
         """Tell a room what is new; its lock is held."""

@@ -97,7 +97,7 @@ def run(store: Store, history: History, run_id: str, now: datetime) -> RunPage:
     by_hand = dig(meta, "config_updates")
     return RunPage(
         row=head,
-        live=history.name == OWN and head.state in ("running", "queued", "dead"),
+        live=head.state in ("running", "queued", "dead"),
         silent=silence(document).total_seconds(),
         ended=ended,
         seconds=_seconds(head, ended),

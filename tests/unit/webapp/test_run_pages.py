@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 
 from engine.errors import NotFound, StoreUnavailable
 from engine.store import Store
+from engine.store.run_parts import RunParts
 from webapp.extensions import socketio
 from webapp.realtime import run_pages
 from webapp.realtime.run_pages import RunPages
@@ -142,6 +143,20 @@ def test_nobody_is_asked_for_when_nobody_looks(store: Store, pages: RunPages, br
     beat(store, "a\nb")
     assert pages.turn()
     assert browsers.got("run_output", "x") == []
+
+
+def test_runs_of_the_same_id_in_two_databases_are_two(store: Store, browsers: Browsers) -> None:
+    other = RunParts(store.database, "other")
+    store.database["runs"].insert_one({"_id": 1, "captured_out": "ours", "status": "RUNNING"})
+    store.database["other_runs"].insert_one({"_id": 1, "captured_out": "theirs", "status": "RUNNING"})
+    pages = RunPages({"": store.run_parts, "other": other}.__getitem__, browsers)
+    pages.join({"run": "1", "output": 0}, "x", browsers.enter("x"))
+    pages.join({"run": "1", "output": 0, "database": "other"}, "y", browsers.enter("y"))
+    beat(store, "ours and more")
+    assert pages.turn("other")
+    assert (browsers.output("x"), browsers.output("y")) == ("ours", "theirs")
+    assert pages.turn()
+    assert (browsers.output("x"), browsers.output("y")) == ("ours and more", "theirs")
 
 
 def test_a_silent_database_is_waited_for(store: Store, pages: RunPages, browsers: Browsers, monkeypatch: Any) -> None:
