@@ -9,8 +9,10 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from engine.config import EMAIL, SERVER_SECTION, load_yaml, url_problem
 from engine.errors import ConfigError, SettingsError
@@ -52,6 +54,34 @@ SETTINGS: Mapping[str, tuple[str, Any, str]] = {
         "data/source_code, data/files",
         "folders, separated by commas, below which load_data_dir of sweeps made in the dashboard must be",
     ),
+    "login_header": (
+        "NHOP_LOGIN_HEADER",
+        "",
+        "header in which a reverse proxy names whom it has checked, such as X-Remote-User; empty: none is believed",
+    ),
+    "login_header_from": (
+        "NHOP_LOGIN_HEADER_FROM",
+        "",
+        "addresses or networks of the proxies, separated by commas, whose login_header is believed",
+    ),
+    "login_role": (
+        "NHOP_LOGIN_ROLE",
+        "viewer",
+        "role of accounts that are made when somebody checked elsewhere comes first: viewer, editor, admin, or none",
+    ),
+    "oidc_issuer": ("NHOP_OIDC_ISSUER", "", "address of an OpenID provider to log in by; empty: there is none"),
+    "oidc_client_id": (
+        "NHOP_OIDC_CLIENT_ID",
+        "",
+        "what it calls this dashboard; the secret is in the environment alone, NHOP_OIDC_CLIENT_SECRET",
+    ),
+    "oidc_claim": ("NHOP_OIDC_CLAIM", "groups", "the claim that roles are given by"),
+    "oidc_roles": (
+        "NHOP_OIDC_ROLES",
+        "",
+        "value=role for values of that claim, separated by commas; the highest counts, at each login; empty: roles are "
+        "given in the dashboard",
+    ),
     "webhook_hosts": (
         "NHOP_WEBHOOK_HOSTS",
         "",
@@ -74,6 +104,8 @@ SETTINGS: Mapping[str, tuple[str, Any, str]] = {
 """Each setting of config.yaml's `webapp:` section: environment variable, default, what it is."""
 
 SMTP_PASSWORD = "NHOP_SMTP_PASSWORD"  # noqa: S105 - the variable's name
+OIDC_SECRET = "NHOP_OIDC_CLIENT_SECRET"  # noqa: S105 - the variable's name
+ROLES = ("viewer", "editor", "admin")
 SMTP_SECURITY = ("starttls", "tls", "none")
 
 
@@ -94,6 +126,13 @@ class Settings:
     trusted_hosts: str
     proxies: int
     data_folders: str
+    login_header: str
+    login_header_from: str
+    login_role: str
+    oidc_issuer: str
+    oidc_client_id: str
+    oidc_claim: str
+    oidc_roles: str
     webhook_hosts: str
     smtp_host: str
     smtp_port: int
@@ -101,6 +140,7 @@ class Settings:
     smtp_user: str
     smtp_from: str
     smtp_password: str = field(default="", repr=False)
+    oidc_client_secret: str = field(default="", repr=False)
 
     @property
     def embedded(self) -> bool:
@@ -117,6 +157,12 @@ class Settings:
         """Where a browser finds the dashboard: on this machine, unless `public_url` says more."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104 - compared, not bound
         return self.public_url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def oidc_mapping(self) -> dict[str, str]:
+        """Value of the claim → role, of the setting `oidc_roles`."""
+        pairs = (pair.rpartition("=") for pair in self.oidc_roles.split(",") if pair.strip())
+        return {value.strip(): role.strip() for value, _, role in pairs}
 
     def may_read(self, path: str) -> bool:
         """Whether a sweep made in the dashboard may read this file or folder as its data, wherever links lead."""
@@ -184,13 +230,45 @@ def load(environ: Mapping[str, str] = os.environ, config_file: Path = CONFIG_FIL
         raise SettingsError(f"{sources['smtp_from']}: must be an e-mail address, since smtp_host is set")
     if values["public_url"] and (problem := url_problem(values["public_url"])):
         raise SettingsError(f"{sources['public_url']}: {problem}")
+    _check_login(values, sources)
     values["smtp_password"] = environ.get(SMTP_PASSWORD, "")
+    values["oidc_client_secret"] = environ.get(OIDC_SECRET, "")
     given = values.pop("data_dir")
     try:
         data_dir = Path(given).expanduser()
     except RuntimeError:
         raise SettingsError(f"NHOP_DATA_DIR: {given} names a user that does not exist") from None
     return Settings(data_dir=data_dir if data_dir.is_absolute() else ROOT / data_dir, **values)
+
+
+def _check_login(values: dict[str, Any], sources: Mapping[str, str]) -> None:
+    """
+    Raises:
+        SettingsError: logins elsewhere are set up halfway or wrongly.
+    """
+    role = values["login_role"].strip().lower()
+    if role not in (*ROLES, "none"):
+        raise SettingsError(f"{sources['login_role']}: must be one of {', '.join(ROLES)} or none, got {role!r}")
+    values["login_role"] = "" if role == "none" else role
+    try:
+        parts = (part.strip() for part in values["login_header_from"].split(","))
+        networks = [ip_network(part, strict=False) for part in parts if part]
+    except ValueError as error:
+        raise SettingsError(f"{sources['login_header_from']}: {error}") from None
+    if values["login_header"] and not networks:
+        raise SettingsError(f"{sources['login_header_from']}: must name the proxies, since login_header is set")
+    if not (issuer := values["oidc_issuer"]):
+        return
+    if problem := url_problem(issuer):
+        raise SettingsError(f"{sources['oidc_issuer']}: {problem}")
+    if not issuer.startswith("https:") and urlsplit(issuer).hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise SettingsError(f"{sources['oidc_issuer']}: must begin with https:")
+    if not values["oidc_client_id"]:
+        raise SettingsError(f"{sources['oidc_client_id']}: must be set, since oidc_issuer is")
+    for pair in values["oidc_roles"].split(","):
+        if pair.strip() and ("=" not in pair or pair.rpartition("=")[2].strip() not in ROLES):
+            known = ", ".join(ROLES)
+            raise SettingsError(f"{sources['oidc_roles']}: must be value=role, a role of {known}, got {pair.strip()!r}")
 
 
 def _convert(source: str, given: Any, default: Any) -> Any:

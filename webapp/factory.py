@@ -17,6 +17,7 @@ from engine.store import Store
 from webapp import errors, health
 from webapp.api.pages import blueprint as api_pages
 from webapp.api.views import blueprint as api
+from webapp.auth import outside
 from webapp.auth.account import blueprint as account
 from webapp.auth.people import blueprint as people
 from webapp.auth.tokens import blueprint as tokens
@@ -114,6 +115,7 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
         api_pages,
         account,
         people,
+        outside.blueprint,
         sweeps,
         change,
         steering,
@@ -131,6 +133,7 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
     errors.register(app)
     register_filters(app)
     app.after_request(_headers)
+    outside.attach(app, settings)
     app.wsgi_app = TrustedHosts(app.wsgi_app, settings)  # type: ignore[method-assign]
     if count := settings.proxies:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]

@@ -15,9 +15,9 @@ Document = dict[str, Any]
 
 
 class Users:
-    """A document: {_id: name in lower case, name, password_hash, role, epoch, created, active, outside}. A session
+    """A document: {_id: name in lower case, name, password_hash, role, epoch, created, active, subject}. A session
     carries the epoch it began under; raising it ends all sessions of the account. `active` is missing where nobody was
-    ever deactivated; `outside`, whether somebody else checks who it is, where nobody does. There is no hash then."""
+    ever deactivated; `subject`, by whom and as what somebody else checks who it is, where nobody does."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._collection = database["users"]
@@ -36,13 +36,18 @@ class Users:
         with answered():
             return list(self._collection.find({}, {"password_hash": 0}).sort("_id"))
 
+    def of_subject(self, subject: str) -> Document | None:
+        """The account of which somebody else says that it is this subject's."""
+        with answered():
+            return self._collection.find_one({"subject": subject})
+
     def some(self, names: Sequence[str]) -> list[Document]:
         """Those of these accounts that there are, without what their passwords are checked by."""
         with answered():
             wanted = [name.casefold() for name in names]
             return list(self._collection.find({"_id": {"$in": wanted}}, {"password_hash": 0}))
 
-    def create(self, name: str, password_hash: str, role: str, now: datetime, outside: bool = False) -> bool:
+    def create(self, name: str, password_hash: str, role: str, now: datetime, subject: str = "") -> bool:
         """Add an account; False when the name is taken."""
         try:
             with answered():
@@ -54,7 +59,7 @@ class Users:
                         "role": role,
                         "epoch": 0,
                         "created": now,
-                        "outside": outside,
+                        **({"subject": subject} if subject else {}),
                     }
                 )
         except DuplicateKeyError:

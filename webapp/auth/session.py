@@ -8,7 +8,7 @@ from flask import g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import UserMixin, current_user, login_user
 
-from webapp.auth import bearer
+from webapp.auth import bearer, header
 from webapp.errors import Forbidden, Unauthenticated, for_api, wants_json
 from webapp.extensions import login_manager, store
 from webapp.origins import SAFE, same_origin
@@ -60,14 +60,22 @@ def own_secret() -> str:
     return str(session.get(SECRET, ""))
 
 
+def _of_browser() -> accounts.Account | None:
+    """The account of this browser's session; that which a trusted proxy names goes over it, and gets one."""
+    own: accounts.Account | None = current_user.account if current_user.is_authenticated else None
+    named = header.account()
+    if named is None or (own is not None and own.id == named.id):
+        return own
+    begin(named)
+    return named
+
+
 def gate() -> ResponseReturnValue | None:
     """Before every request: the table of rights decides who may pass. `g.viewer` is the account, or None."""
     g.viewer = None
     if request.endpoint in FILES and request.method in SAFE:
         return None
-    g.viewer = (bearer.account() if for_api() else None) or (
-        current_user.account if current_user.is_authenticated else None
-    )
+    g.viewer = (bearer.account() if for_api() else None) or _of_browser()
     if request.method not in SAFE and not same_origin(request.headers.get("Origin"), request.environ):
         raise Forbidden("this was sent from a page of another site, which may not do that")
     wanted = rights.rule(request.endpoint, request.method).least if request.endpoint else rights.VIEWER

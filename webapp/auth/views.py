@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 from flask import Blueprint, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import logout_user
 
 from webapp.auth import trail
+from webapp.auth.safe_next import safe_next
 from webapp.auth.session import begin, gate, leave
 from webapp.auth.throttle import throttle
 from webapp.errors import AccountError
-from webapp.extensions import store
+from webapp.extensions import settings, store
 from webapp.services import accounts
 
 blueprint = Blueprint("auth", __name__)
@@ -22,7 +22,7 @@ blueprint = Blueprint("auth", __name__)
 @blueprint.get("/login")
 def login() -> ResponseReturnValue:
     """The form."""
-    return render_template("auth/login.html", page={"name": "", "next": safe_next(), "problem": ""})
+    return render_template("auth/login.html", page=_login_page("", ""))
 
 
 @blueprint.post("/login")
@@ -72,20 +72,12 @@ def make_administrator() -> ResponseReturnValue:
     return redirect(url_for("sweeps.home"), 303)
 
 
-def safe_next() -> str:
-    """Where to go after the login: a path of this server, whatever was asked for."""
-    wanted = request.values.get("next", "")
-    try:
-        parts = urlsplit(wanted)
-    except ValueError:
-        return url_for("sweeps.home")
-    if not wanted.startswith("/") or wanted.startswith(("//", "/\\")) or parts.scheme or parts.netloc:
-        return url_for("sweeps.home")
-    return wanted if wanted.isprintable() and "\\" not in wanted else url_for("sweeps.home")
+def _login_page(name: str, problem: str) -> dict[str, object]:
+    return {"name": name, "next": safe_next(), "problem": problem, "elsewhere": bool(settings().oidc_issuer)}
 
 
 def _login_again(name: str, problem: str, status: int) -> ResponseReturnValue:
-    return render_template("auth/login.html", page={"name": name, "next": safe_next(), "problem": problem}), status
+    return render_template("auth/login.html", page=_login_page(name, problem)), status
 
 
 def _setup_page(token: str, is_open: bool, name: str = "", problem: str = "") -> dict[str, object]:

@@ -59,11 +59,9 @@ def create(store: Store, name: str, password: str, role: str, now: datetime) -> 
     return create_hashed(store, name, hashed(password, name), role, now)
 
 
-def create_hashed(
-    store: Store, name: str, password_hash: str, role: str, now: datetime, outside: bool = False
-) -> Account:
+def create_hashed(store: Store, name: str, password_hash: str, role: str, now: datetime) -> Account:
     """Add an account whose name has been checked. Raises AccountError: the name is taken."""
-    if not store.users.create(name, password_hash, role, now, outside):
+    if not store.users.create(name, password_hash, role, now):
         raise AccountError(f"the name {name} is taken")
     return Account(name.casefold(), name, role, 0)
 
@@ -129,7 +127,7 @@ def some(store: Store, account_ids: Sequence[str]) -> dict[str, Account]:
 
 def is_outside(store: Store, account: Account) -> bool:
     """Whether somebody else checks who this is, so that there is no password here."""
-    return bool((store.users.get(account.id) or {}).get("outside"))
+    return bool((store.users.get(account.id) or {}).get("subject"))
 
 
 def new_setup_token(store: Store, now: datetime) -> str:

@@ -82,7 +82,7 @@ def page(store: Store, now: datetime, **rest: Any) -> PeoplePage:
             name=account["name"],
             role=account["role"],
             active=account.get("active", True),
-            outside=account.get("outside", False),
+            outside="subject" in account,
             created=account.get("created"),
             sessions=len(found.get(account["_id"], ())),
             seen=max(found.get(account["_id"], ()), default=None),
@@ -129,7 +129,7 @@ def reset(store: Store, by: Account, name: str, now: datetime) -> str:
         StateError: it has no password here.
     """
     found = _find(store, name)
-    if found.get("outside"):
+    if found.get("subject"):
         raise StateError(f"{found['name']} logs in elsewhere; there is no password to replace here")
     return _link(store, RESET, found["_id"], None, "", by, now, now + RESET_LASTS)
 

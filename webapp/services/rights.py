@@ -48,6 +48,8 @@ ROUTES: Mapping[tuple[str, str], Rule] = {
     ("health.healthz", "GET"): Rule(ANYBODY),
     ("auth.login", "GET"): Rule(ANYBODY),
     ("auth.enter", "POST"): Rule(ANYBODY, "logged in"),
+    ("outside.ask", "GET"): Rule(ANYBODY),
+    ("outside.come", "GET"): Rule(ANYBODY, "logged in"),
     ("auth.logout", "POST"): Rule(VIEWER, "logged out"),
     ("auth.setup", "GET"): Rule(ANYBODY),
     ("auth.make_administrator", "POST"): Rule(ANYBODY, "made the first administrator"),

@@ -54,6 +54,13 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "trusted_hosts": "nhop.example, .lab.example",
         "proxies": "1",
         "data_folders": "/srv/data",
+        "login_header": "X-Remote-User",
+        "login_header_from": "10.0.0.0/8, ::1",
+        "login_role": "editor",
+        "oidc_issuer": "https://id.example",
+        "oidc_client_id": "nhop",
+        "oidc_claim": "roles",
+        "oidc_roles": "lab=editor",
         "public_url": "https://nhop.example",
         "webhook_hosts": "hooks.local",
         "smtp_host": "mail",
@@ -191,3 +198,23 @@ def test_only_listed_folders_are_read_for_a_sweep_of_the_dashboard(tmp_path: Pat
         assert not settings.may_read(path), path
     nothing = load({}, file_with(tmp_path, 'webapp:\n  data_folders: " "\n'))
     assert not nothing.may_read("README.md")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"NHOP_LOGIN_HEADER": "X-Remote-User"}, "NHOP_LOGIN_HEADER_FROM|login_header_from"),
+        ({"NHOP_LOGIN_HEADER": "X-Remote-User", "NHOP_LOGIN_HEADER_FROM": "proxy"}, "NHOP_LOGIN_HEADER_FROM"),
+        ({"NHOP_LOGIN_ROLE": "emperor"}, "must be one of viewer, editor, admin or none"),
+        ({"NHOP_OIDC_ISSUER": "https://id.example"}, "oidc_client_id"),
+        ({"NHOP_OIDC_ISSUER": "http://id.example", "NHOP_OIDC_CLIENT_ID": "x"}, "must begin with https"),
+        ({"NHOP_OIDC_ISSUER": "nonsense", "NHOP_OIDC_CLIENT_ID": "x"}, "NHOP_OIDC_ISSUER"),
+        (
+            {"NHOP_OIDC_ISSUER": "https://i.example", "NHOP_OIDC_CLIENT_ID": "x", "NHOP_OIDC_ROLES": "a=king"},
+            "a role of viewer, editor, admin, got 'a=king'",
+        ),
+    ],
+)
+def test_a_login_elsewhere_that_is_set_up_halfway_is_refused(given: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        load(given, NO_FILE)
