@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import pymongo
 from bson import ObjectId
 from bson.errors import BSONError
 from gridfs import GridFS
@@ -23,7 +24,7 @@ from pymongo.errors import DocumentTooLarge, DuplicateKeyError
 from engine.errors import NotFound, StoreError
 from engine.store.calls import answered
 from engine.store.run_parts import RunParts
-from engine.store.run_reader import RunReader
+from engine.store.run_reader import PATIENCE_SECONDS, RunReader
 from engine.store.run_removal import files_of
 from engine.store.runs import lenient, run_id_text
 
@@ -177,7 +178,7 @@ class Elsewhere:
             StoreError: it cannot be read, or the database does not answer.
         """
         try:
-            with answered():
+            with answered(), pymongo.timeout(PATIENCE_SECONDS):
                 document = self._runs.find_one({"_id": {"$eq": run_id}})
                 if document is None:
                     raise NotFound("it is gone")

@@ -149,7 +149,7 @@ def work(store: Store, settings: Settings, histories: Histories, holder: str, no
                     found = ((folder, _of_folder(archive, one)) for folder, one in run_folders.runs(archive))
                     _take_all(store, histories, job, holder, found)
             else:
-                _take_all(store, histories, job, holder, _of_database(store, histories.get(job["source"]), job, holder))
+                _take_all(store, histories, job, holder, _of_database(store, histories, job, holder))
         except StoreUnavailable as error:
             if job["kind"] == FOLDER:
                 raise
@@ -191,13 +191,15 @@ def _take_all(store: Store, histories: Histories, job: Document, holder: str, fo
     store.imports.end(job["_id"], "COMPLETED", datetime.now(UTC))
 
 
-def _of_database(store: Store, history: History, job: Document, holder: str) -> Found:
+def _of_database(store: Store, histories: Histories, job: Document, holder: str) -> Found:
+    history = histories.get(job["source"])
     about = store.connections.get(history.name) or {}
     source = f"{about.get('host')} {about.get('database')} {about.get('prefix')}"
     elsewhere = Elsewhere(history.database, history.prefix, source)
     ids = elsewhere.ids() if job["runs"] is None else job["runs"]
     store.imports.advance(job["_id"], holder, datetime.now(UTC), total=len(ids))
     for run_id in ids:
+        histories.get(history.name)  # it is in use, and not to be closed
         yield run_id_text(run_id), lambda run_id=run_id: elsewhere.run(run_id)  # type: ignore[misc]
 
 

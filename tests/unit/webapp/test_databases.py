@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,10 +15,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from engine.cluster.ports import free_ports
-from engine.errors import StoreError
+from engine.errors import NotFound, StoreError
 from engine.notify.addresses import is_metadata
 from engine.store import Store, connect
 from tests.unit.webapp.conftest import token
+from tests.waiting import wait_until
+from webapp.extensions import HISTORIES
+from webapp.realtime.keeping import HistoryKeeper
+from webapp.realtime.runs import RunWatcher
 from webapp.services import sealing
 
 NOW = datetime.now(UTC)
@@ -209,3 +214,64 @@ def test_addresses_that_no_connection_may_lead_to() -> None:
     refused = ("169.254.169.254", "fe80::1%eth0", "fd00:ec2::254", "::ffff:169.254.1.1", "::", "224.0.0.1", "x")
     allowed = ("127.0.0.1", "10.1.2.3", "8.8.8.8", "fd00::5")
     assert [address for address in (*refused, *allowed) if is_metadata(address)] == list(refused)
+
+
+class Told:
+    """What browsers are sent."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, Any]] = []
+
+    def emit(self, event: str, *data: Any, **to: Any) -> None:
+        self.messages.append((event, data[0]))
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(min(seconds, 0.05))
+
+
+def test_another_database_is_followed_while_somebody_looks(
+    ada: FlaskClient, app: Flask, store: Store, other: Store, database_uri: str
+) -> None:
+    put_runs(other.database, 1)
+    assert add(ada, uri=database_uri, database=other.database.name).status_code == 303
+    histories, told = app.extensions[HISTORIES], Told()
+    watcher = RunWatcher(app, histories, told)
+    watcher._running = True
+    asked = {"query": "database=lab&columns=name", "newest": 0, "version": -1, "shown": []}
+    assert watcher.join(asked, "sid", lambda _: None) == {"ok": True}
+    wait_until(lambda: any("/history/1?database=lab" in str(data) for _, data in told.messages), 30, "the run")
+    other.database["runs"].insert_one({"_id": 2, "start_time": NOW, "config": {"name": "fresh"}})
+    wait_until(lambda: any("fresh" in str(data) for _, data in told.messages), 30, "the new run")
+    assert histories.get("lab").followed
+    watcher.leave("sid")
+    wait_until(lambda: not histories.get("lab").followed, 30, "the end of following")
+    with pytest.raises(NotFound):
+        watcher.join({**asked, "query": "database=none"}, "sid", lambda _: None)
+
+
+def test_connections_that_nobody_uses_are_closed(
+    ada: FlaskClient, app: Flask, other: Store, database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_runs(other.database, 1)
+    assert add(ada, uri=database_uri, database=other.database.name).status_code == 303
+    histories = app.extensions[HISTORIES]
+    first = histories.get("lab")
+    histories.close_unused()
+    assert histories.get("lab") is first
+    monkeypatch.setattr("webapp.services.histories.UNUSED_SECONDS", -1.0)
+    histories.close_unused()
+    with pytest.raises(StoreError):
+        first.reader.count()
+    assert histories.get("lab").reader.count() == 1
+
+
+def test_what_is_due_is_done_and_no_error_ends_it(app: Flask, store: Store) -> None:
+    put_runs(store.database, 2)
+    histories = app.extensions[HISTORIES]
+    gone = {"run": 1, "batch": "b", "name": "", "experiment": "", "owner": "", "by": "ada", "at": NOW, "due": NOW}
+    store.deleted_runs.put([{"database": "", **gone}, {"database": "removed", **gone}])
+    HistoryKeeper(store, histories, time.sleep).turn(datetime.now(UTC))
+    assert [run["_id"] for run in store.database["runs"].find({})] == [2]
+    wait_until(lambda: store.database["deleted_runs"].count_documents({}) == 0, 10, "the tombstones' end")
+    store.close()
+    HistoryKeeper(store, histories, time.sleep).turn(datetime.now(UTC))
