@@ -92,6 +92,7 @@ function fillCard(made, sweep) {
   );
 }
 
+// Ask for a priority; whether it was given.
 async function prioritise(sweep, priority) {
   const said = find("said");
   try {
@@ -103,9 +104,11 @@ async function prioritise(sweep, priority) {
     const problem = answer.ok ? null : await answer.json().catch(() => ({}));
     said.textContent = problem ? problem.detail ?? problem.title ?? "It could not be changed." : `${sweep.name} has priority ${priority} now.`;
     said.classList.toggle("wrong", Boolean(problem));
+    return !problem;
   } catch {
     said.textContent = "The server does not answer; nothing was changed.";
     said.classList.add("wrong");
+    return false;
   }
 }
 
@@ -115,18 +118,34 @@ function makeQueued(sweep) {
   made.about = element("span", { class: "unit" });
   made.name.append(" ", made.about);
   made.number = element("span", { class: "priority-number" });
+  Object.assign(made, { sending: Promise.resolve(), asked: 0 });
   const step = (sign, by, word) => {
     const button = element("button", { type: "button", class: "btn btn-sm btn-quiet", "aria-label": `${word} priority of ${sweep.name}`, title: `${word} priority` }, sign);
-    button.addEventListener("click", () => prioritise(sweep, made.priority.now + by));
+    button.addEventListener("click", () => {
+      const wanted = made.wanted + by; // a second click adds to the first, whether that has been answered or not
+      want(made, wanted);
+      made.asked += 1;
+      made.sending = made.sending.then(async () => {
+        if (await prioritise(sweep, wanted)) made.told = wanted;
+        made.asked -= 1;
+        if (!made.asked) want(made, made.told);
+      });
+    });
     return button;
   };
   made.priority.append(element("span", { class: "unit" }, "priority"), ...(maySteer(sweep) ? [step("−", -1, "Lower"), made.number, step("+", 1, "Higher")] : [made.number]));
   return made;
 }
 
+function want(made, priority) {
+  made.wanted = priority;
+  if (made.number.textContent !== count(priority)) made.number.textContent = count(priority);
+}
+
 function fillQueued(made, sweep) {
-  made.priority.now = sweep.priority;
-  for (const [part, text] of [[made.number, count(sweep.priority)], [made.about, `${sweep.owner}, ${plural(sweep.trials.total, "trial")}`], [made.why, `${capital(sweep.why.charAt(0))}${sweep.why.slice(1)}.`]]) {
+  made.told = sweep.priority;
+  if (!made.asked) want(made, made.told);
+  for (const [part, text] of [[made.about, `${sweep.owner}, ${plural(sweep.trials.total, "trial")}`], [made.why, `${capital(sweep.why.charAt(0))}${sweep.why.slice(1)}.`]]) {
     if (part.textContent !== text) part.textContent = text;
   }
 }

@@ -81,6 +81,9 @@ def test_the_owner_moves_a_sweep_up_the_queue_by_keyboard(ada: Page, store: Stor
     expect(ada.get_by_text("second has priority 1 now.")).to_be_visible()
     expect(higher).to_be_focused()
     assert store.sweeps.get(second.id)["priority"] == 1
+    higher.evaluate("button => { button.click(); button.click(); }")
+    expect(ada.get_by_text("second has priority 3 now.")).to_be_visible()
+    assert store.sweeps.get(second.id)["priority"] == 3
     store.sweeps.stop(second.id, datetime.now(UTC))
     expect(names).to_have_text(["first"])
 

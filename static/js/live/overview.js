@@ -97,7 +97,7 @@ function progress() {
   find("time-label").textContent = ended ? "Took" : "Time left";
   find("time-left").textContent = ended
     ? duration((Date.parse(sweep.finished) - Date.parse(sweep.started)) / 1000)
-    : sweep.state === "QUEUED" ? "waiting" : duration(told.seconds_left);
+    : sweep.state === "QUEUED" ? "waiting" : told.to_confirm > 0 && told.seconds_left === 0 ? dash : duration(told.seconds_left);
   find("time-note").textContent = told.to_confirm > 0 && !ended
     ? `confirming: ${count(told.confirmed)} of ${count(told.to_confirm)}`
     : told.seconds > 0 && !ended ? `${duration(told.seconds)} so far` : "";
