@@ -33,7 +33,7 @@ from engine.errors import LeaseLost, NhopError, NotFound, StoreError, StoreUnava
 from engine.logs import end_of, path_of, path_of_server
 from engine.notify.sender import Sender
 from engine.points import reached
-from engine.recorder import LEASE, STEADY_SECONDS, give_up
+from engine.recorder import LEASE, RENEW_SECONDS, STEADY_SECONDS, give_up
 from engine.settings import ROOT, SMTP_PASSWORD, Settings
 from engine.store import connect
 from engine.store.embedded import uri_of
@@ -147,6 +147,9 @@ class Daemon:
             elif ages.get(sweep_id, 0.0) > HUNG_SECONDS:
                 log.error("sweep %s: its optimizer has been silent for %.0f s, and ends", sweep_id, ages[sweep_id])
                 child.process.kill()
+            elif ages.get(sweep_id, 0.0) > RENEW_SECONDS and now - child.started < HUNG_SECONDS:
+                with suppress(LeaseLost):  # it is still being loaded
+                    self._store.sweeps.renew(sweep_id, fence, _now() + LEASE)
         self._free = {
             sweep_id: lease
             for sweep_id, lease in leases.items()
