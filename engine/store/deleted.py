@@ -85,6 +85,11 @@ class DeletedRuns:
         with answered():
             self._collection.update_many({"database": database, "due": {"$lt": due}}, {"$set": {"due": due}})
 
+    def forget(self, database: str) -> None:
+        """Nothing of a database is deleted any more."""
+        with answered():
+            self._collection.delete_many({"database": database})
+
     def drop(self, documents: Sequence[Mapping[str, Any]]) -> None:
         """Forget them: there is nothing left of the runs."""
         with answered():

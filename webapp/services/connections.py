@@ -124,13 +124,14 @@ def add(store: Store, settings: Settings, account: Account, typed: Mapping[str, 
 
 
 def drop(store: Store, name: str) -> None:
-    """Forget a connection; the database stays as it is.
+    """Forget a connection; the database stays as it is, with the runs that were deleted and not yet removed.
 
     Raises:
         NotFound: there is none of this name.
     """
     if not store.connections.drop(name):
         raise NotFound("there is no such connection; it may have been removed already")
+    store.deleted_runs.forget(name)  # the next one of this name may be another database
 
 
 def opened(settings: Settings, document: Mapping[str, Any]) -> Opened:

@@ -173,7 +173,7 @@ class Histories:
             raise NotFound(f"there is no database {name[:40]!r} here")
         if used is None:
             opened = connections.opened(self._settings, document)
-            identity = f"{document['host']} {document['database']} {document['prefix']} {name}"
+            identity = f"{name} {document['at']}"  # a connection that is added anew has an index of its own
             history = History(self._folder, identity, opened, _beside(self._store, name), name)
             with self._guard:
                 used = self._others.setdefault(name, Used(history, document["sealed"]))

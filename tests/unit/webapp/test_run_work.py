@@ -167,6 +167,23 @@ def test_a_read_only_database_is_only_marked(ada: FlaskClient, store: Store, dat
     assert other.list_collection_names() == ["runs"]
 
 
+def test_nothing_is_removed_from_another_database_of_the_same_name(
+    ada: FlaskClient, store: Store, database_uri: str, app: Flask
+) -> None:
+    name = f"{store.database.name}_other"
+    other = store.database.client[name]
+    other["runs"].insert_one({"_id": 5, "status": "COMPLETED", "start_time": NOW})
+    form = {"name": "lab", "uri": database_uri, "database": name, "prefix": ""}
+    for _ in range(2):
+        ada.post("/history/databases", data={**form, "csrf_token": token(ada, "/history/databases")})
+        assert listed(ada, database="lab") == [5]
+        assert work(ada, "delete?database=lab", id=["5"]).status_code == 303
+        assert listed(ada, database="lab") == []
+        ada.post("/history/databases/lab/remove", data={"csrf_token": token(ada, "/history/databases")})
+        assert run_work.remove_due(store, app.extensions[HISTORIES], datetime.now(UTC) + run_work.KEPT) == 0
+    assert other["runs"].count_documents({}) == 1
+
+
 def test_the_list_as_a_file(ada: FlaskClient, store: Store) -> None:
     put(store, 1, config={"f": "=cmd()", "n": -0.123456789, "big": 10**17}, result=float("inf"))
     put(store, 2, config={"f": 'a,"b"\nc'}, omniboard={"tags": ["x", "y"]})
