@@ -47,8 +47,10 @@ LARGEST_MESSAGE = 2**18
 
 POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'; frame-src 'none'"
+    "form-action 'self'; frame-ancestors 'none'; frame-src {}"
 )
+FRAMING = ("history.run", "history.file")
+"""Endpoints of pages that show HTML files of runs, in frames with a sandbox."""
 UNUSED = "accelerometer=(), camera=(), geolocation=(), gyroscope=(), microphone=(), payment=(), usb=()"
 """What a browser offers to pages and these do not need."""
 HSTS = "max-age=31536000"
@@ -172,7 +174,8 @@ def secret_key(data_dir: Path) -> bytes:
 
 def _headers(response: Response) -> Response:
     """The headers that keep a browser from doing more than these pages need, and the compression of large answers."""
-    response.headers.setdefault("Content-Security-Policy", POLICY)  # a downloaded report has one of its own
+    frames = "'self'" if request.endpoint in FRAMING else "'none'"
+    response.headers.setdefault("Content-Security-Policy", POLICY.format(frames))  # a downloaded report has its own
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("X-Frame-Options", "DENY")  # but for a file of a run, shown in a sandbox
     response.headers["Referrer-Policy"] = "same-origin"
