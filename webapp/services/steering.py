@@ -19,7 +19,7 @@ from engine.domain import Edit, TrialState
 from engine.errors import ConfigError, NotFound, Problem, SpaceError, StateError
 from engine.events import EventType
 from engine.settings import Settings
-from engine.space import Categorical, Params, SearchSpace, point_of
+from engine.space import Categorical, Int, Params, SearchSpace, point_of
 from engine.store import Store
 from engine.store.sweeps import public
 from webapp.errors import Forbidden
@@ -180,6 +180,8 @@ def _point_axis(name: str, space: SearchSpace, given: Mapping[str, Any]) -> Poin
     label = axis_label(name)
     if isinstance(axis, Categorical):
         return PointAxis(name, label, str(value), choices=axis.choices, layer=layer)
+    if isinstance(axis, Int):
+        return PointAxis(name, label, str(int(value)), f"{axis.low:,} to {axis.high:,}", layer=layer)
     return PointAxis(name, label, f"{value:.6g}", f"{axis.low:g} to {axis.high:g}", layer=layer)
 
 

@@ -127,6 +127,14 @@ def test_a_point_is_checked_axis_by_axis(ada: FlaskClient, store: Store, sweep_i
     assert store.sweeps.get(sweep_id)["version"] == 2
 
 
+def test_the_dialog_of_a_point_writes_whole_numbers_in_full(ada: FlaskClient, sweep_id: str) -> None:
+    wide = {"values": {"batch_size": [999_990, 1_000_000]}}
+    assert post(ada, f"/sweeps/{sweep_id}/config", wide).status_code == 200
+    page = ada.get(f"/sweeps/{sweep_id}/points").get_data(as_text=True)
+    assert "999,990 to 1,000,000" in page
+    assert 'value="999995"' in page
+
+
 def test_edits_do_not_outgrow_the_sweep(ada: FlaskClient, store: Store, sweep_id: str) -> None:
     answers = [post(ada, f"/sweeps/{sweep_id}/points", {"points": [POINT] * 1000}) for _ in range(8)]
     assert answers[0].status_code == 200
