@@ -36,7 +36,7 @@ from webapp.services.run_index.query import Place
 
 PORT = 5101
 PAGE = 50
-PATIENCE = 60
+PATIENCE = 40
 """Seconds after which an answer is no longer waited for."""
 OUTPUT = "".join(f"step {step}: loss {1 / (step + 1):.6f}\n" for step in range(2200))[:50_000]
 NOW = datetime.now(UTC).replace(microsecond=0)
