@@ -36,6 +36,7 @@ ALREADY_THERE = 51003
 """MongoDB's code for a user that exists."""
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
+ASK_SECONDS = 2.5
 LET_GO_SECONDS = 3.0
 PORTS = range(27100, 28000)
 """Below those that systems give to outgoing connections, one of which could sit on the port at the next start."""
@@ -213,18 +214,18 @@ def restart(data_dir: Path) -> Embedded:
 
 def stop(embedded: Embedded) -> None:
     """Ask it to end, wait, then insist."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        if not embedded.alive():
-            break
-        with suppress(psutil.NoSuchProcess):
-            psutil.Process(embedded.pid).send_signal(sign)
-        # SecantusDB 0.7 notices the signal when a client comes, else only after two seconds.
-        with suppress(OSError):
-            socket.create_connection(("127.0.0.1", embedded.port), timeout=1).close()
-        # Not psutil's wait(): it also waits for the process to be reaped, which may be up to a slow init.
-        deadline = time.monotonic() + STOP_SECONDS
-        while embedded.alive() and time.monotonic() < deadline:
-            time.sleep(0.02)
+    begun, asked = time.monotonic(), float("-inf")
+    # Not psutil's wait(): it also waits for the process to be reaped, which may be up to a slow init.
+    while embedded.alive() and (now := time.monotonic()) < begun + 2 * STOP_SECONDS:
+        if now > asked + ASK_SECONDS:
+            asked = now
+            with suppress(psutil.NoSuchProcess):
+                sign = signal.SIGTERM if now < begun + STOP_SECONDS else signal.SIGKILL
+                psutil.Process(embedded.pid).send_signal(sign)
+            # SecantusDB 0.7 notices the signal when a client comes, else only after two seconds, sometimes never.
+            with suppress(OSError):
+                socket.create_connection(("127.0.0.1", embedded.port), timeout=1).close()
+        time.sleep(0.02)
     _started[:] = [child for child in _started if child.poll() is None]
 
 
