@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 OWN = ""
 """The name of the database that NHOP itself uses."""
 MOST_SERVERS = 16
-FRESH_SECONDS = 0.15
-"""A page waits so long for a turn, unless there was one just before."""
+FRESH_SECONDS, WAIT_SECONDS = 0.5, 0.08
+"""When the last turn is older, a page waits a moment for the next one, but not while much is still to be read."""
 UNUSED_SECONDS = 300.0
 """After so long a connection that nobody looks at is closed."""
 
@@ -109,10 +109,11 @@ class History:
             StoreError: our own database does not answer.
         """
         if self.followed:
-            if time.monotonic() - self._last > FRESH_SECONDS and not self.silent:
+            busy = self.silent or not self.follower.progress().ready
+            if time.monotonic() - self._last > FRESH_SECONDS and not busy:
                 self._turned.clear()
                 self.wanted.set()
-                self._turned.wait(FRESH_SECONDS)
+                self._turned.wait(WAIT_SECONDS)
             return
         if self.name == OWN:
             self.follower.turn(now.timestamp(), whole=True)
