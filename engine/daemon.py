@@ -33,7 +33,7 @@ from engine.errors import LeaseLost, NhopError, NotFound, StoreError, StoreUnava
 from engine.logs import end_of, path_of, path_of_server
 from engine.notify.sender import Sender
 from engine.points import reached
-from engine.recorder import LEASE, RENEW_SECONDS, STEADY_SECONDS, give_up
+from engine.recorder import LEASE, RENEW_SECONDS, STEADY_SECONDS, give_up, tell_end
 from engine.settings import ROOT, SMTP_PASSWORD, Settings
 from engine.store import connect
 from engine.store.embedded import uri_of
@@ -227,8 +227,11 @@ class Daemon:
             if code != 0:
                 lasted = time.monotonic() - child.started > STEADY_SECONDS
                 self._pause(child.sweep_id, 1 if lasted else child.restarts + 1)
-                with suppress(LeaseLost):
+                try:
                     self._store.sweeps.release(child.sweep_id, child.fence, died=True)
+                except LeaseLost:  # it has ended, perhaps a moment before it could be told
+                    with suppress(LeaseLost, NotFound):
+                        tell_end(self._store, child.sweep_id, child.fence, _now())
             self._children.remove(child)
 
     def _pause(self, sweep_id: str, deaths: int) -> None:

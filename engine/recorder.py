@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from engine.domain import SweepState, Trial, TrialState, Wishes
+from engine.domain import ENDED, SweepState, Trial, TrialState, Wishes
 from engine.errors import JournalError, LeaseLost, StoreError, StoreUnavailable
 from engine.events import EventType
 from engine.points import reached
@@ -257,18 +257,21 @@ class Recorder:
         self._closing.set()
         self._thread.join()
         deadline = time.monotonic() + wait_seconds
-        fields = {**fields, "finished": self._clock()}
+        fields = {**fields, "held": None, "finished": self._clock()}
+        finished = False
         while not self.lost.is_set():
             try:
-                self._renew()
-                self._flush(running=False)
-                self._write_columns(None)
-                reached("sweep-finishing")
-                self._store.sweeps.finish(self._id, self._fence, state, fields)
-                reached("sweep-finished", sweep=self._id, fence=self._fence)
-                self._sweep.update(fields, state=str(state))
-                with self._lock:
-                    self._drafts.append(draft(EventType.SWEEP, self._told(), self._clock()))
+                if not finished:
+                    self._renew()
+                    self._flush(running=False)
+                    self._write_columns(None)
+                    reached("sweep-finishing")
+                    self._store.sweeps.finish(self._id, self._fence, state, fields)
+                    finished = True
+                    reached("sweep-finished", sweep=self._id, fence=self._fence)
+                    self._sweep.update(fields, state=str(state))
+                    with self._lock:
+                        self._drafts.append(draft(EventType.SWEEP, self._told(), self._clock()))
                 self._flush(running=False)
                 return
             except StoreUnavailable:
@@ -494,6 +497,14 @@ def _remove_same(waiting: dict[K, V], written: Mapping[K, V]) -> None:
     for key, value in written.items():
         if waiting.get(key) is value:
             del waiting[key]
+
+
+def tell_end(store: Store, sweep_id: str, fence: int, now: datetime) -> None:
+    """Tell that a sweep has ended, for its optimizer of this *fence*, which may have died before it did; telling it
+    twice changes nothing. A sweep that has not ended, or is another's, is left alone."""
+    sweep = store.sweeps.get(sweep_id)
+    if sweep["state"] in ENDED and sweep["lease"]["fence"] == fence:
+        store.events.append(sweep_id, [(EventType.SWEEP, public_sweep(sweep), now)], fence)
 
 
 def give_up(store: Store, sweep: Mapping[str, Any], error: str, now: datetime) -> None:

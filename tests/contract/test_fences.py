@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from engine.domain import SweepState
 from engine.errors import LeaseLost
 from engine.events import EventType
+from engine.recorder import tell_end
 from engine.store import Store
 from engine.store.events import draft
 
@@ -84,3 +86,17 @@ def test_a_model_is_written_by_the_latest_fence(store: Store) -> None:
     with pytest.raises(LeaseLost):
         store.models.put("s1", {1: b"third", 2: b"fourth"}, 1)
     assert store.models.get("s1", 1) == b"second"
+
+
+@pytest.mark.usefixtures("_dates_set")
+def test_the_end_of_a_sweep_is_told_for_an_optimizer_that_died_before_it_could(store: Store) -> None:
+    sweep_id = store.sweeps.create("x", "ada", {}, 1, 1, 1, NOW)
+    assert store.sweeps.claim("m1", timedelta(seconds=20), NOW) is not None
+    tell_end(store, sweep_id, 1, NOW)
+    assert store.events.after(sweep_id, 0) == [], "it has not ended"
+    store.sweeps.finish(sweep_id, 1, SweepState.COMPLETED, {})
+    tell_end(store, sweep_id, 2, NOW)
+    assert store.events.after(sweep_id, 0) == [], "it is another's"
+    tell_end(store, sweep_id, 1, NOW)
+    (event,) = store.events.after(sweep_id, 0)
+    assert (event.type, event.data["state"]) == (EventType.SWEEP, "COMPLETED")
