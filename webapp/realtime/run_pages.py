@@ -178,13 +178,21 @@ class RunPages:
             self._emitter.emit("run", told, to=name)
 
     def _tell_output(self, name: str, room: Room) -> None:
-        end = room.parts.output_length(room.run_id) or 0
-        start = room.end
-        if end < start or _before(room.parts, room.run_id, start) != room.known:
-            start = -1
-        if start != end:
-            self._send_output(room, start, end, name)
-            room.end, room.known = end, _before(room.parts, room.run_id, end)
+        """Send what was written: of an output of megabytes each look costs a reading of all of it, so there are two."""
+        start, end = room.end, room.parts.output_length(room.run_id) or 0
+        begin = max(0, start - KNOWN)
+        read = (
+            room.parts.output(room.run_id, begin, min(end - begin, KNOWN + run_output.LONGEST)) if end > begin else ""
+        )
+        known, new = read[: start - begin], read[start - begin :]
+        if known != room.known or end - start > run_output.LONGEST:
+            self._send_output(room, -1, end, name)
+            room.known = _before(room.parts, room.run_id, end)
+        elif new:
+            told = {"run": room.text, "anew": False, "text": new, "start": start, "end": end}
+            self._emitter.emit("run_output", told, to=name)
+            room.known = (known + new)[-KNOWN:]
+        room.end = end
 
     def _send_output(self, room: Room, start: int, end: int, to: str) -> None:
         """Send the output from *start* to *end*; only its end, in place of everything, where that is too much or
