@@ -77,6 +77,7 @@ def handlers() -> set[str]:
 
 def test_every_route_and_every_socket_event_is_decided(app: Flask) -> None:
     assert routes(app) - set(ROUTES) == set(), "without a line in webapp/services/rights.py"
+    assert set(ROUTES) - routes(app) == set(), "lines without a route"
     assert handlers() == set(EVENTS)
     assert set(EVENTS.values()) <= set(Right)
 
