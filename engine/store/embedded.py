@@ -187,18 +187,24 @@ def _launch(data_dir: Path, port: int, password: str = "") -> Embedded:
     store = connect(embedded.uri, seconds=1)
     deadline = time.monotonic() + START_SECONDS
     while True:
-        try:
+        with suppress(StoreUnavailable):
             store.ping()
-            break
-        except StoreUnavailable:
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
-                raise StoreUnavailable(
-                    f"the embedded database does not start; the last lines of {log_path} say why"
-                ) from None
-            time.sleep(0.05)
+            if _listens(process.pid, port):  # else another server was there first, and this one is about to fail
+                break
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            store.close()
+            raise StoreUnavailable(f"the embedded database does not start; the last lines of {log_path} say why")
+        time.sleep(0.05)
     store.close()
     return embedded
+
+
+def _listens(pid: int, port: int) -> bool:
+    with suppress(psutil.Error):
+        found = psutil.Process(pid).net_connections("tcp")
+        return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in found)
+    return False
 
 
 def restart(data_dir: Path) -> Embedded:
