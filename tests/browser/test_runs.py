@@ -255,6 +255,8 @@ def test_runs_are_compared(ada: Page, server: Server, store: Store) -> None:
         store.database["runs"].insert_one({**stored, "captured_out": f"begin\nseed {run_id}\nend\n"})
         store.runs.put_metric(run_id, "loss", [1, 2, 3], [0.5 * run_id, 0.25, lr], [NOW] * 3)
     ada.goto(f"{server.url}/history")
+    expect(ada.get_by_role("checkbox", name=re.compile("#[123]$"))).to_have_count(3)
+    ada.reload()  # with what works on rows that were there from the start
     for name in ("#1", "#2"):
         ada.get_by_role("checkbox", name=re.compile(f"{name}$")).check()
     ada.get_by_role("link", name="Compare", exact=True).click()
