@@ -27,6 +27,7 @@ if (form) {
     form.hidden = chosen === 0;
     const every = all.value === "1";
     words.textContent = every ? `All ${total.textContent} runs that match` : `${count(chosen)} run${chosen === 1 ? "" : "s"} chosen`;
+    takeAll.querySelector("[data-total]").textContent = total.textContent;
     takeAll.hidden = every || !page.checked || total.textContent === count(found.length);
     clear.hidden = false;
     compare.hidden = every || chosen < 2 || chosen > MOST_COMPARED;
