@@ -120,10 +120,14 @@ def _audit_ledger(world: World, sweep_id: str, trials: Trials, found: Audit) -> 
 
 
 def _audit_owners(world: World, sweep_id: str, found: Audit) -> None:
-    """Nobody writes after the next owner has claimed the sweep."""
+    """Nobody begins a write after the next owner has claimed the sweep.
+
+    A process notes a write when it has the answer: where it was stopped meanwhile, its first note after the claim may
+    be of a write from before.
+    """
     writes = ("lease-renewed", "trials-stored", "fields-stored", "events-stored", "sweep-finished")
     claims: dict[int, float] = {}
-    last: dict[int, float] = {}
+    wrote: dict[tuple[int, int], list[float]] = {}
     for line in world.ledger.look():
         if line.get("sweep") != sweep_id:
             continue
@@ -132,9 +136,10 @@ def _audit_owners(world: World, sweep_id: str, found: Audit) -> None:
                 found.wrong.append(f"fence {line['fence']} was claimed twice")
             claims[line["fence"]] = line["at"]
         elif line["point"] in writes:
-            last[line["fence"]] = max(last.get(line["fence"], 0.0), line["at"])
+            wrote.setdefault((line["fence"], line["pid"]), []).append(line["at"])
     for fence, at in claims.items():
-        late = max((wrote - at for older, wrote in last.items() if older < fence), default=0.0)
+        older = (times for (other, _), times in wrote.items() if other < fence)
+        late = max((times[-1] - at for times in older if len(times) > 1 and times[-2] > at), default=0.0)
         if late > 0:
             found.overlap = max(found.overlap, late)
             found.wrong.append(f"{late:.2f} s after fence {fence} was claimed an older one still wrote")

@@ -13,10 +13,9 @@ import math
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from operator import length_hint
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -143,6 +142,8 @@ class Harness:
     def __init__(self, world: World, seed: int, say: Any = lambda text: None) -> None:
         self.world = world
         self.summary = Summary(seed)
+        self._missed: list[tuple[str, Random]] = []
+        """What found nothing to hit."""
         self._say = say
 
     def run(self, count: int, first: int = 0, minutes: float = math.inf, only: Sequence[str] = ()) -> Summary:
@@ -157,14 +158,16 @@ class Harness:
         return self.summary
 
     def run_through(self, kinds: Sequence[str]) -> Summary:
-        """Do the *kinds* one after the other, in as many sweeps as that takes."""
-        left = iter([(kind, Random(f"{self.summary.seed}/{index}")) for index, kind in enumerate(kinds)])
+        """Do the *kinds* one after the other, in as many sweeps as that takes; one that hits nothing is tried again."""
+        left = deque((kind, Random(f"{self.summary.seed}/{index}")) for index, kind in enumerate(kinds))
         begun, number = time.monotonic(), 0
-        while length_hint(left):
+        while left and self.summary.void < len(kinds):
             plan = replace(Plan.of(self.summary.seed, number), stop_after=0)
-            self.sweep(plan, left)
+            self.sweep(plan, (left.popleft() for _ in range(len(left))))
+            left += self._missed
+            self._missed.clear()
             number += 1
-            self.summary.seconds = time.monotonic() - begun
+        self.summary.seconds = time.monotonic() - begun
         return self.summary
 
     def sweep(
@@ -186,6 +189,8 @@ class Harness:
             time.sleep(chance.uniform(0, 0.4))
             done = injector.inject(kind, chance)
             summary.add(done, f"{where}.{index}")
+            if done.void:
+                self._missed.append((kind, chance))
             what = f"{kind} {done.detail}{' (void)' if done.void else ''}"
             self._say(f"{where}.{index} {what}: {done.took:.1f} s {done.times} {done.faults or ''}")
         if not injector.ended():
