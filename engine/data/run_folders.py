@@ -1,4 +1,4 @@
-"""Runs that Sacred's FileStorageObserver has written, in a ZIP file of its folder, as MongoObserver would have kept them.
+"""Runs that Sacred's FileStorageObserver has written, in a ZIP file of its folder, as MongoObserver would keep them.
 
 `<anything>/<run>/run.json` with config.json, info.json, metrics.json, cout.txt and the artifacts beside it;
 `<anything>/_sources` and `<anything>/_resources` for what runs share. Nothing is unpacked to disk.
