@@ -74,10 +74,9 @@ class Runs:
 
     def metric(self, run_id: RunId, name: str) -> Document | None:
         """One metric of a run: {steps, values}."""
+        wanted = {"run_id": {"$eq": run_id}, "name": name}
         with answered():
-            return self._metrics.find_one(
-                {"run_id": {"$eq": run_id}, "name": name}, {"_id": 0, "steps": 1, "values": 1}
-            )
+            return self._metrics.find_one(wanted, {"_id": 0, "steps": 1, "values": 1})
 
     def create(self, document: Mapping[str, Any]) -> int:
         """Insert a run under the next free whole number, as Sacred does; returns it."""
@@ -150,8 +149,7 @@ class Runs:
 
     def append_metric(self, run_id: RunId, name: str, count: int, columns: Sequence[Sequence[Any]], fence: int) -> int:
         """Append *columns* (steps, values, timestamps) to a metric of *count* points, unless an earlier call with the
-        same ones has. Returns how many it has then; a metric that has another number of points is left as it is, but for
-        being appended to by the next call.
+        same ones has. Returns how many it has then; one that has another number of points is left as it is.
 
         Raises:
             LeaseLost: an optimizer of a later fence has written it.
