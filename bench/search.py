@@ -211,6 +211,7 @@ class Unrecorded:
         self.sweep: dict[str, Any] = {}
         self.wishes = Wishes()
         self.lost = threading.Event()
+        self.held: str | None = None
         self.points: list[Params] = []
 
     def begun(self, trial: Trial) -> None:

@@ -7,10 +7,14 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from engine.settings import SETTINGS
 from engine.store import Store, connect, embedded
+
+hypothesis.settings.register_profile("nhop", deadline=None)  # how long a machine takes is no promise
+hypothesis.settings.load_profile("nhop")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -88,7 +88,7 @@ def test_a_dead_database_is_told_and_started_again(own: Server, enter: Callable[
         ({"NHOP_DATA_DIR": "/proc/nhop"}, "the data directory /proc/nhop cannot be written"),
         ({"NHOP_HOST": "192.0.2.1"}, "192.0.2.1"),
         ({"NHOP_ADMIN_USER": "ada"}, "must be set together"),
-        ({"NHOP_ADMIN_USER": "ada", "NHOP_ADMIN_PASSWORD": "short"}, "at least 8 characters"),
+        ({"NHOP_ADMIN_USER": "ada", "NHOP_ADMIN_PASSWORD": "short"}, "the password must have 8 to 1024 characters"),
         ({"NHOP_MONGO_URI": "mongodb://me:hunter2@127.0.0.1:9/x"}, "the database at 127.0.0.1:9 does not answer"),
         ({"NHOP_MONGO_URI": "nonsense"}, "does not answer"),
     ],

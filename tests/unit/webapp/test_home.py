@@ -144,7 +144,7 @@ def test_a_viewer_sees_no_button_and_may_not_press_it(login: Callable[[str, str]
     assert "No sweep has run yet" in page
     assert "one of my sweeps" not in page
     assert eve.post("/sweeps/example", data={"csrf_token": token(eve, "/")}).status_code == 403
-    assert eve.post("/sweeps/example").status_code == 400
+    assert eve.post("/sweeps/example").status_code == 403
     assert store.sweeps.recent(5) == []
 
 
