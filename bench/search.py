@@ -43,6 +43,7 @@ from engine.optimizer import Optimizer, SweepStopped, trial_seed
 from engine.recorder import Recorder
 from engine.samplers.base import key_of
 from engine.space import Categorical, Float, Params, SearchSpace
+from engine.training.checkpoint import Checkpoint
 from engine.training.job import Job, Progress
 
 MANY = 100_000
@@ -143,10 +144,10 @@ class Place:
         self._job: Job | None = None
         threading.Thread(target=self._serve, args=(theirs,), daemon=True).start()
 
-    def trained(self, job: Job) -> Iterator[Progress]:
+    def trained(self, job: Job, checkpoint: Checkpoint | None = None) -> Iterator[Progress]:
         """Train *job*, and count its steps."""
         before = 0
-        for progress in self._trainer.train(replace(job, test=job.test or self.tests is not None)):
+        for progress in self._trainer.train(replace(job, test=job.test or self.tests is not None), checkpoint):
             self.steps += progress.step - before
             before = progress.step
             if progress.done and progress.test and self.tests is not None:
