@@ -93,8 +93,8 @@ class Client:
         return {**self.request("GET", path), "metrics": {metric["name"]: metric for metric in metrics}}
 
     def datasets(self) -> list[dict[str, Any]]:
-        """All data sets."""
-        return list(self.request("GET", "/datasets")["items"])
+        """All data sets, those built in first, then by name."""
+        return list(self.pages("/datasets"))
 
     def upload(self, path: str | Path, name: str | None = None) -> dict[str, Any]:
         """Upload a CSV table, or a ZIP file of texts, as a data set or a new version of one; `version.reference` of the
@@ -107,11 +107,11 @@ class Client:
 
     def models(self) -> list[dict[str, Any]]:
         """The uploaded Python files with models of one's own."""
-        return list(self.request("GET", "/models")["items"])
+        return list(self.pages("/models"))
 
     def machines(self) -> list[dict[str, Any]]:
         """The machines that run sweeps."""
-        return list(self.request("GET", "/machines")["items"])
+        return list(self.pages("/machines"))
 
     def pages(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
         """The rows of a list, page after page."""

@@ -51,6 +51,11 @@ class Datasets:
         with answered():
             return list(self._collection.find({}, LARGE_FIELDS).sort("created", DESCENDING).limit(1000))
 
+    def after(self, name: str, limit: int) -> list[Document]:
+        """At most *limit* data sets, by name, from the first after *name* on, without their columns and previews."""
+        with answered():
+            return list(self._collection.find({"_id": {"$gt": name}}, LARGE_FIELDS).sort("_id", 1).limit(limit))
+
     def names(self) -> list[str]:
         """The names of all data sets, in order."""
         with answered():

@@ -42,6 +42,10 @@ class Machines:
 
     def all(self, now: datetime) -> list[Document]:
         """Every machine, with `alive`."""
+        return self.after("", 1000, now)
+
+    def after(self, name: str, limit: int, now: datetime) -> list[Document]:
+        """At most *limit* machines, by name, from the first after *name* on, with `alive`."""
         with answered():
-            found = list(self._collection.find({}).sort("_id", 1).limit(1000))
+            found = list(self._collection.find({"_id": {"$gt": name}}).sort("_id", 1).limit(limit))
         return [{**machine, "alive": now - machine["seen"] < ALIVE} for machine in found]

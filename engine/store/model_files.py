@@ -40,6 +40,13 @@ class ModelFiles:
         with answered():
             return list(self._collection.find({}, {"content": 0}).sort("uploaded", DESCENDING).limit(1000))
 
+    def after(self, name: str, limit: int) -> list[Document]:
+        """Every version, the newest first, of at most *limit* files, by name, from the first after *name* on."""
+        with answered():
+            names = sorted(self._collection.distinct("name", {"name": {"$gt": name}}))[:limit]
+            found = self._collection.find({"name": {"$in": names}}, {"content": 0})
+            return sorted(found.sort("uploaded", DESCENDING), key=lambda version: names.index(version["name"]))
+
     def add(self, name: str, content: bytes, classes: Mapping[str, Any], by: str, now: datetime) -> bool:
         """Store *content* as the newest version of *name*; False where this version is stored already."""
         sha256 = hashlib.sha256(content).hexdigest()

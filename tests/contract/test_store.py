@@ -483,6 +483,12 @@ class TestUsersAndMachines:
         assert (machine["alive"], machine["slots"], machine["running"]) == (True, 2, ["s1"])
         assert store.machines.all(NOW + timedelta(seconds=11))[0]["alive"] is False
 
+    def test_machines_come_by_name_from_any_on(self, store: Store) -> None:
+        for name in ("m2", "m3", "m1"):
+            store.machines.beat(name, 7, 2, [], NOW)
+        assert [found["_id"] for found in store.machines.after("m1", 1, NOW)] == ["m2"]
+        assert [found["_id"] for found in store.machines.after("m1x", 9, NOW)] == ["m2", "m3"]
+
     def test_only_the_daemon_itself_says_good_bye(self, store: Store) -> None:
         store.machines.beat("m1", 7, 2, [], NOW)
         store.machines.leave("m1", 6)
@@ -620,6 +626,8 @@ class TestDatasets:
         about = store.datasets.all()[0]["versions"][0]["about"]
         assert about["features"] == ["a"]
         assert store.datasets.names() == ["barns", "houses"]
+        assert [found["_id"] for found in store.datasets.after("a", 1)] == ["barns"]
+        assert [found["_id"] for found in store.datasets.after("barns", 9)] == ["houses"]
 
     def test_deleting_takes_all_versions_and_their_content(self, store: Store, tmp_path: Path) -> None:
         self.add(store, b"one")

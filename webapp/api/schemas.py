@@ -294,9 +294,10 @@ class Dataset(BaseModel):
 
 
 class Datasets(BaseModel):
-    """All data sets, those built in first."""
+    """Data sets, those built in first, then by name."""
 
     items: list[Dataset]
+    next: str | None = Field(description="The cursor of the rows after these; null: there are none.")
 
 
 class DatasetVersion(BaseModel):
@@ -337,9 +338,10 @@ class ModelFile(BaseModel):
 
 
 class Models(BaseModel):
-    """All uploaded files with models."""
+    """Uploaded files with models, by name."""
 
     items: list[ModelFile]
+    next: str | None = Field(description="The cursor of the rows after these; null: there are none.")
 
 
 class Machine(BaseModel):
@@ -354,9 +356,10 @@ class Machine(BaseModel):
 
 
 class Machines(BaseModel):
-    """All machines."""
+    """Machines, by name."""
 
     items: list[Machine]
+    next: str | None = Field(description="The cursor of the rows after these; null: there are none.")
 
 
 class FieldProblem(BaseModel):

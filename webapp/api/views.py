@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from flask import Response, current_app, g, request, send_file
@@ -233,13 +233,13 @@ def get_metrics(run_id: str) -> schemas.Metrics:
     )
 
 
-@operation("GET", "/datasets", DATASETS, answer=schemas.Datasets)
-def list_datasets() -> schemas.Datasets:
+@operation("GET", "/datasets", DATASETS, query=schemas.Paged, answer=schemas.Datasets)
+def list_datasets(query: schemas.Paged) -> schemas.Datasets:
     """List the data sets, those built in first."""
-    page = datasets.index(store(), settings())
-    built_in = [{"name": name, "kind": kind, "built_in": True} for name, (kind, _, _) in page.built_in.items()]
-    uploaded = [{**asdict(row), "built_in": False} for row in page.rows]
-    return schemas.Datasets(items=[schemas.Dataset.model_validate(one) for one in (*built_in, *uploaded)])
+    built_in, name = place_of(query.cursor) if query.cursor else (True, "")
+    found, more = _page(datasets.after(store(), built_in, name, query.limit + 1), query)
+    following = cursor_of(found[-1]["built_in"], found[-1]["name"]) if more else None
+    return schemas.Datasets(items=[schemas.Dataset.model_validate(one) for one in found], next=following)
 
 
 @operation("GET", "/datasets/<name>", DATASETS, query=schemas.VersionQuery, answer=schemas.DatasetDetail)
@@ -272,18 +272,30 @@ def upload_dataset(name: str, query: schemas.UploadQuery) -> schemas.DatasetDeta
     return _dataset(name, digest.hexdigest())
 
 
-@operation("GET", "/models", MODELS, answer=schemas.Models)
-def list_models() -> schemas.Models:
+@operation("GET", "/models", MODELS, query=schemas.Paged, answer=schemas.Models)
+def list_models(query: schemas.Paged) -> schemas.Models:
     """List the uploaded Python files with models of one's own."""
-    files = [plain(asdict(file)) for file in classes.index(store()).files]
-    return schemas.Models(items=[schemas.ModelFile.model_validate(file) for file in files])
+    found, more = _page(classes.after(store(), _name_of(query), query.limit + 1), query)
+    items = [schemas.ModelFile.model_validate(plain(asdict(file))) for file in found]
+    return schemas.Models(items=items, next=cursor_of(items[-1].name) if more else None)
 
 
-@operation("GET", "/machines", MACHINES, answer=schemas.Machines)
-def list_machines() -> schemas.Machines:
+@operation("GET", "/machines", MACHINES, query=schemas.Paged, answer=schemas.Machines)
+def list_machines(query: schemas.Paged) -> schemas.Machines:
     """List the machines that run sweeps."""
-    found = home.machines(store(), _now())
-    return schemas.Machines(items=[schemas.Machine.model_validate(one) for one in found])
+    found, more = _page(home.machines(store(), _name_of(query), query.limit + 1, _now()), query)
+    items = [schemas.Machine.model_validate(one) for one in found]
+    return schemas.Machines(items=items, next=cursor_of(items[-1].name) if more else None)
+
+
+def _page(found: list[Any], query: schemas.Paged) -> tuple[list[Any], bool]:
+    """The rows of a page, and whether one after them was found."""
+    return found[: query.limit], len(found) > query.limit
+
+
+def _name_of(query: schemas.Paged) -> str:
+    """The name after which a list that is by name goes on."""
+    return str(place_of(query.cursor)[0]) if query.cursor else ""
 
 
 def _histories() -> Histories:

@@ -122,41 +122,45 @@ class IndexPage:
 
 def index(store: Store, refused: ConfigError | None = None) -> IndexPage:
     """All uploaded files."""
-    files = [
-        File(
-            name=name,
-            reference=f"{name}@{newest['sha256'][:DIGITS]}",
-            versions=len(versions),
-            size=newest["size"],
-            by=newest["by"],
-            uploaded=newest["uploaded"],
-            classes=newest["classes"],
-            users=store.model_files.users(name),
-        )
-        for name, versions in _files(store).items()
-        for newest in versions[:1]
-    ]
+    files = [_file(store, name, versions) for name, versions in _files(store.model_files.all()).items()]
     if refused is None:
         return IndexPage(files)
     return IndexPage(files, refused.problems[0].message, getattr(refused.__cause__, "traceback", ""))
+
+
+def after(store: Store, name: str, limit: int) -> list[File]:
+    """At most *limit* uploaded files, by name, from the first after *name* on."""
+    found = _files(store.model_files.after(name, limit))
+    return [_file(store, name, versions) for name, versions in found.items()]
 
 
 def names(store: Store) -> list[str]:
     """What the form suggests: the classes of uploaded files."""
     return [
         f"{name}:{one}"
-        for name, versions in _files(store).items()
+        for name, versions in _files(store.model_files.all()).items()
         for one, found in versions[0]["classes"].items()
         if "axes" in found
     ]
 
 
-def _files(store: Store) -> dict[str, list[dict[str, Any]]]:
-    """The versions of each uploaded file, the newest first."""
-    by_name: dict[str, list[dict[str, Any]]] = {}
-    for version in store.model_files.all():
+def _files(found: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """The versions of each uploaded file, the newest first as they were found."""
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
+    for version in found:
         by_name.setdefault(version["name"], []).append(version)
     return by_name
+
+
+def _file(store: Store, name: str, versions: Sequence[Mapping[str, Any]]) -> File:
+    newest = versions[0]
+    return File(
+        name=name,
+        reference=f"{name}@{newest['sha256'][:DIGITS]}",
+        versions=len(versions),
+        users=store.model_files.users(name),
+        **{key: newest[key] for key in ("size", "by", "uploaded", "classes")},
+    )
 
 
 def upload(store: Store, settings: Settings, account: Account, filename: str, content: bytes, now: datetime) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, BinaryIO
 
@@ -111,6 +111,14 @@ def index(store: Store, settings: Settings, name: str = "", problems: Sequence[P
     return IndexPage(
         [_row(found) for found in store.datasets.all()], BUILT_IN, settings.upload_mb, name, _by_field(problems)
     )
+
+
+def after(store: Store, built_in: bool, name: str, limit: int) -> list[Document]:
+    """At most *limit* data sets, those built in first and then by name, from the first after this one on."""
+    ours = [own for own in sorted(BUILT_IN) if built_in and own > name][:limit]
+    rows: list[Document] = [{"name": own, "kind": BUILT_IN[own][0], "built_in": True} for own in ours]
+    uploaded = store.datasets.after("" if built_in else name, limit - len(rows)) if len(rows) < limit else []
+    return rows + [{**asdict(_row(found)), "built_in": False} for found in uploaded]
 
 
 def page(

@@ -60,9 +60,9 @@ def overview(store: Store, now: datetime) -> Document:
     )
 
 
-def machines(store: Store, now: datetime) -> list[Document]:
-    """All machines, as the home page has them."""
-    return [dict(plain(_machine(machine))) for machine in store.machines.all(now)]
+def machines(store: Store, after: str, limit: int, now: datetime) -> list[Document]:
+    """At most *limit* machines, by name, from the first after *after* on, as the home page has them."""
+    return [dict(plain(_machine(machine))) for machine in store.machines.after(after, limit, now)]
 
 
 def newest_ended(store: Store) -> list[Document]:

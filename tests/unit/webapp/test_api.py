@@ -393,6 +393,38 @@ def test_models_and_machines_are_listed(ada: Program, store: Store) -> None:
     )
 
 
+@pytest.mark.parametrize("what", ["datasets", "models", "machines"])
+def test_what_is_listed_by_name_comes_in_pages_that_neither_repeat_nor_miss(
+    ada: Program, store: Store, what: str
+) -> None:
+    def make(name: str) -> None:
+        about = {"rows": 1, "features": ["a"], "columns": [], "preview": []}
+        store.datasets.add(name, "table", BytesIO(name.encode()), about, "x.csv", "ada", NOW)
+        for content in (b"1", b"2"):
+            store.model_files.add(name, name.encode() + content, {}, "ada", NOW)
+        store.machines.beat(name, 1, 2, [], NOW)
+
+    for name in ("e", "c", "g", "a", "i"):
+        make(name)
+    built_in = [row["name"] for row in ada.get(f"/{what}")["items"] if row.get("built_in")]
+    seen, path = [], f"/{what}?limit=2"
+    while path:
+        page = ada.get(path)
+        seen += [row["name"] for row in page["items"]]
+        assert len(page["items"]) == 2 or page["next"] is None
+        path = page["next"] and f"/{what}?limit=2&cursor={page['next']}"
+        if "c" in seen:
+            make("b")
+            make("d")
+    assert [name for name in seen if name != "d"] == [*built_in, "a", "c", "e", "g", "i"]
+    assert built_in == sorted(built_in)
+    assert bool(built_in) == (what == "datasets")
+    problems(ada.ask("GET", f"/{what}?limit=0"))
+    problems(ada.ask("GET", f"/{what}?cursor=made-up"))
+    other = ada.get("/models?limit=1" if what == "machines" else "/machines?limit=1")["next"]
+    problems(ada.ask("GET", f"/{what}?cursor={other}"))
+
+
 def test_a_model_that_is_not_kept_is_not_downloaded(ada: Program, sweep_id: str) -> None:
     problems(ada.ask("GET", f"/sweeps/{sweep_id}/trials/1/model"), 404)
 
