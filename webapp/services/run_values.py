@@ -14,6 +14,7 @@ from webapp.services.runs import text, unwrap
 DEEPEST = 12
 MOST_NODES = 2000
 LONGEST_VALUE = 2000
+SHOWN_DIGITS = 6
 MISSING = object()
 """What a place holds that is not there."""
 
@@ -23,7 +24,7 @@ class Node:
     """A value with its name: *text*, or the nodes below it.
 
     *was* is what else is there where it is compared, "" where that is the same; *by_hand* says that whoever started the
-    run set it.
+    run set it; *exact* is the whole value where *text* has rounded it.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Node:
     below: Sequence[Node]
     was: str = ""
     by_hand: bool = False
+    exact: str = ""
 
     @property
     def differs(self) -> int:
@@ -65,7 +67,10 @@ def _nodes(
         else:
             was = "" if others is None else _told(item, others.get(path, MISSING))
             hand = any(path == one or path.startswith(f"{one}.") for one in by_hand)
-            yield Node(str(name), path, text(item, LONGEST_VALUE), (), was, hand)
+            exact, shown = text(item, LONGEST_VALUE), text(rounded(item), LONGEST_VALUE)
+            if was and was == shown:
+                was, shown = text(others.get(path)) if others else was, exact
+            yield Node(str(name), path, shown, (), was, hand, exact if exact != shown else "")
 
 
 def _is_branch(value: Any) -> bool:
@@ -77,7 +82,18 @@ def _is_branch(value: Any) -> bool:
 def _told(value: Any, other: Any) -> str:
     if same(value, other):
         return ""
-    return "nothing" if other is MISSING else text(other) or '""'
+    return "nothing" if other is MISSING else text(rounded(other)) or '""'
+
+
+def rounded(value: Any) -> Any:
+    """*value* with its floats at SHOWN_DIGITS significant digits, for people to read."""
+    if isinstance(value, float) and math.isfinite(value):
+        return float(f"{value:.{SHOWN_DIGITS}g}")
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: rounded(item) for name, item in value.items()}
+    return value
 
 
 def flat(value: Any, above: str = "", depth: int = 0) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from engine.store.run_parts import RunParts
 from webapp.errors import QueryError
 from webapp.services import run_files, run_metrics, run_output
 from webapp.services.run_metrics import Metric, Numbers
-from webapp.services.run_values import MISSING, flat, same
+from webapp.services.run_values import MISSING, flat, rounded, same
 from webapp.services.runs import Document, RunRow, date, find, finite, row, text, unwrap
 
 LEAST, MOST = 2, 50
@@ -40,10 +40,11 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One value of all runs, by its path; "" where a run has none."""
+    """One value of all runs, by its path; "" where a run has none. *exact* has what cells may have rounded."""
 
     path: str
     cells: Sequence[str]
+    exact: Sequence[str]
     differs: bool
 
 
@@ -132,6 +133,8 @@ def page(parts: RunParts, ids: Sequence[str], asked: Mapping[str, str], now: dat
     metric = metric if metric in names else next(iter(names), "")
     fields = [line.path for line in lines if line.differs]
     field = asked.get("group", "")
+    if field not in fields:
+        field = field.removeprefix("config.")  # as the list of the history calls it
     whole = bool(asked.get("all"))
     return ComparePage(
         runs=runs,
@@ -193,8 +196,16 @@ def _lines(values: Sequence[Mapping[str, Any]]) -> list[Line]:
     for path in dict.fromkeys(path for one in values for path in one):
         cells = [one.get(path, MISSING) for one in values]
         differs = any(not same(cell, cells[0]) for cell in cells[1:])
-        lines.append(Line(path, ["" if cell is MISSING else text(cell) or '""' for cell in cells], differs))
+        exact = [_shown(cell) for cell in cells]
+        brief = [_shown(rounded(cell)) for cell in cells]
+        if differs and len(set(map(str, brief))) < len(set(map(str, exact))):  # they would look the same
+            brief = exact
+        lines.append(Line(path, brief, exact, differs))
     return lines
+
+
+def _shown(cell: Any) -> str:
+    return "" if cell is MISSING else text(cell) or '""'
 
 
 def _results(documents: Sequence[Document]) -> list[Line]:

@@ -27,6 +27,12 @@ function parsed(html) {
   return [...made.content.querySelectorAll("tr")];
 }
 
+// A value that is missing stands where the numbers of its column do.
+function alignMissing(row) {
+  const heads = rows.closest("table").tHead.rows[0].cells;
+  for (const [at, cell] of [...row.cells].entries()) if (cell.textContent.trim() === "–") cell.className = heads[at].className;
+}
+
 function tellFresh() {
   bar.hidden = waiting.size === 0;
   button.textContent = `Show ${count(waiting.size)} ${waiting.size === 1 ? "run that is" : "runs that are"} new or changed`;
@@ -39,6 +45,7 @@ function take({ html, gone, moved, total: all, states, progress: now }) {
   for (const made of parsed(html).reverse()) {
     const n = Number(made.dataset.n);
     const shown = rows.querySelector(`tr[data-n="${n}"]`);
+    alignMissing(made);
     if (shown) {
       const focused = shown.contains(document.activeElement) ? document.activeElement.tagName : "";
       made.querySelector("[name='id']").checked = shown.querySelector("[name='id']").checked;

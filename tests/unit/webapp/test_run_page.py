@@ -270,7 +270,7 @@ class TestFiles:
 
     def test_names_in_one_zip_differ(self) -> None:
         taken: set[str] = set()
-        assert [run_files._unique("a.txt", taken) for _ in range(3)] == ["a.txt", "a (2).txt", "a (3).txt"]
+        assert [run_files.unique_path("a.txt", taken) for _ in range(3)] == ["a.txt", "a (2).txt", "a (3).txt"]
 
     def test_sources_have_the_colours_of_their_language(self, ada: FlaskClient, store: Store) -> None:
         file_id = store.runs.put_source("/train.py", "x", b"def train():\n    return '<b>'\n")
@@ -320,6 +320,14 @@ class TestConfiguration:
         below = nodes[0].below
         assert [(node.path, node.was, node.by_hand) for node in below] == [("a.b", "2", True), ("a.c", "", True)]
         assert nodes[1].was == ""
+
+    def test_long_numbers_are_rounded_unless_they_would_look_the_same(self) -> None:
+        nodes = tree({"a": 0.12345678, "b": 0.1000001, "c": [1 / 3]}, {"a": 0.2, "b": 0.1000002, "c": [1 / 3]})
+        assert [(node.text, node.exact, node.was) for node in nodes] == [
+            ("0.123457", "0.12345678", "0.2"),
+            ("0.1000001", "", "0.1000002"),
+            ("[0.333333]", "[0.3333333333333333]", ""),
+        ]
 
 
 class TestNotes:

@@ -48,6 +48,14 @@ def test_only_what_differs_is_shown_unless_all_is_asked_for(store: Store, three:
     assert [line.path for line in page(store, three, all="1").lines] == ["lr", "net.units", "only"]
 
 
+def test_values_are_rounded_where_they_still_differ(store: Store, three: list[str]) -> None:
+    for run_id, a, b in ((1, 0.12345678, 0.1000001), (2, 0.2, 0.1000002), (3, 0.3, 0.1000003)):
+        store.database["runs"].update_one({"_id": run_id}, {"$set": {"config.a": a, "config.b": b}})
+    lines = {line.path: line for line in page(store, three).lines}
+    assert (lines["a"].cells[0], lines["a"].exact[0]) == ("0.123457", "0.12345678")
+    assert list(lines["b"].cells) == ["0.1000001", "0.1000002", "0.1000003"]
+
+
 def test_groups_have_mean_and_standard_deviation(store: Store, three: list[str]) -> None:
     groups = page(store, three, group="lr", metric="loss").groups
     assert [(group.value, group.numbers) for group in groups] == [("0.1", [1, 2]), ("0.2", [3])]
@@ -56,6 +64,7 @@ def test_groups_have_mean_and_standard_deviation(store: Store, three: list[str])
     assert (groups[1].result.count, groups[1].result.sd) == (1, None)
     assert groups[0].metric.mean == 1.5
     assert [group.value for group in page(store, three, group="nothing.there").groups] == ["nothing"]
+    assert [group.value for group in page(store, three, group="config.lr").groups] == ["0.1", "0.2"]
 
 
 def test_metrics_come_by_run_or_by_group(ada: FlaskClient, three: list[str]) -> None:
