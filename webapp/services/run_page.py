@@ -75,9 +75,7 @@ class RunPage:
     @property
     def island(self) -> Document:
         """What the page's script begins with."""
-        metrics = [{"name": metric.name, "total": metric.total} for metric in self.metrics]
-        told = {"id": self.row.id, "state": self.row.state, "live": self.live}
-        return {**told, "output": asdict(self.output), "metrics": metrics}
+        return {"id": self.row.id, "state": self.row.state, "live": self.live, "output": asdict(self.output)}
 
 
 def run(store: Store, history: History, run_id: str, now: datetime) -> RunPage:

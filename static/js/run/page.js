@@ -20,20 +20,22 @@ const settings = (query) => {
   return query;
 };
 const ask = (names) => settings(new URLSearchParams([["id", run.id], ...Object.entries(database), ...names.map((name) => ["name", name])]));
-const common = { address: "/history/run/metrics.json", axis: () => axis?.value };
+const common = { address: "/history/run/metrics.json", axis: () => axis.value };
 
-const cards = new Map(run.metrics.map(({ name }, at) => {
-  const card = document.querySelector(`[data-metric="${at}"] [data-chart]`);
-  return [name, new Lines(card, { ...common, ask: () => ask([name]), file: name.replace(/[^\w.-]+/g, "-"), empty: "It has no values." })];
-}));
+const cards = new Map();
+function draw(place) {
+  const name = place.dataset.metric;
+  cards.set(name, new Lines(place.querySelector("[data-chart]"), { ...common, ask: () => ask([name]), file: name.replace(/[^\w.-]+/g, "-") }));
+}
+document.querySelectorAll("[data-metric]").forEach(draw);
 const together = document.querySelector("[data-together]");
-const all = together && new Lines(together.querySelector("[data-chart]"), { ...common, ask: () => ask(chosen()), file: "metrics", empty: "No metric is chosen." });
+const all = new Lines(together.querySelector("[data-chart]"), { ...common, ask: () => ask(chosen()), file: "metrics", empty: "No metric is chosen." });
 
-for (const select of [axis, smooth]) select?.addEventListener("change", () => {
+for (const select of [axis, smooth]) select.addEventListener("change", () => {
   cards.forEach((card) => card.renew());
   if (!together.hidden) all.load();
 });
-document.querySelector("[data-choices]")?.addEventListener("change", () => {
+document.querySelector("[data-choices]").addEventListener("change", () => {
   together.hidden = chosen().length === 0;
   if (!together.hidden) all.load();
 });
@@ -99,13 +101,28 @@ function renew() {
         watchTrees(shown);
         watchPreviews(shown);
       }
-      if (page.querySelectorAll("[data-metric]").length !== cards.size) {
-        document.querySelector("[data-new-metrics]").hidden = false;
-      }
+      addMetrics(page);
     } catch { /* the next beat tries again */ }
     renewed = performance.now();
     renewing = 0;
   }, Math.max(0, renewed + RENEW - performance.now()));
+}
+
+// The charts of metrics that the run has logged since.
+function addMetrics(page) {
+  for (const fresh of page.querySelectorAll("[data-metric]")) {
+    const name = fresh.dataset.metric;
+    if (cards.has(name)) continue;
+    const title = fresh.querySelector("h2");
+    const old = title.id;
+    title.id = `chart-metric-${cards.size + 1}`;
+    for (const named of fresh.querySelectorAll(`[aria-labelledby="${old}"]`)) named.setAttribute("aria-labelledby", title.id);
+    document.querySelector("[data-metrics]").append(fresh);
+    document.querySelector("[data-choices]").append(page.querySelector(`[data-choice="${CSS.escape(name)}"]`));
+    document.querySelector("[data-when-metrics]").hidden = false;
+    document.querySelector("[data-no-metrics]").hidden = true;
+    draw(fresh);
+  }
 }
 
 let state = run.state;
