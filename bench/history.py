@@ -173,13 +173,15 @@ def measure(count: int, metrics: int, points: int, rounds: int, port: int) -> No
         deep = Place(0, (NOW - timedelta(minutes=middle + 1)).timestamp(), 0)
         rare = {"config.optimizer.lr": {"$lt": 0.001}}
         pages: list[tuple[str, str, Callable[[], Any] | None, Callable[[], Any] | None]] = [
-            ("first page", "", lambda: omniboard(store), lambda: sacredboard(store)),
-            ("page in the middle", f"?after={mark(deep)}", lambda: omniboard(store, skip=middle),
+            ("first page", "/history", lambda: omniboard(store), lambda: sacredboard(store)),
+            ("page in the middle", f"/history?after={mark(deep)}", lambda: omniboard(store, skip=middle),
              lambda: sacredboard(store, skip=middle)),
-            ("filter on a nested field", "?where=config.optimizer.lr<0.001", lambda: omniboard(store, rare),
+            ("filter on a nested field", "/history?where=config.optimizer.lr<0.001", lambda: omniboard(store, rare),
              lambda: sacredboard(store, rare)),
-            ("sorted by a metric", "?columns=name,state,metrics.metric1.min&sort=metrics.metric1.min",
+            ("sorted by a metric", "/history?columns=name,state,metrics.metric1.min&sort=metrics.metric1.min",
              lambda: omniboard(store, metric="metric1"), None),
+            ("one run", f"/history/{middle}", None, None),
+            ("comparison of 10", "/history/compare?" + "&".join(f"run={middle + at}" for at in range(10)), None, None),
         ]  # fmt: skip
         with server(data_dir, port) as (browser, master):
             listed, whole = wait_for_index(browser, count, 3600)
@@ -190,9 +192,9 @@ def measure(count: int, metrics: int, points: int, rounds: int, port: int) -> No
             print(
                 "| page | this list, ms | Omniboard, ms | SacredBoard, ms | ratios |\n|---|---|---|---|---|", flush=True
             )
-            for name, query, first, second in pages:
-                browser.get(f"/history{query}")
-                ours = [browser.get(f"/history{query}")[1] for _ in range(rounds)]
+            for name, address, first, second in pages:
+                browser.get(address)
+                ours = [browser.get(address)[1] for _ in range(rounds)]
                 theirs = [timed(ask, rounds) if ask else None for ask in (first, second)]
                 texts = [shown(times) if times is not None else "–" for times in theirs]
                 ratios = [ratio(times, ours) if times is not None else "–" for times in theirs]
