@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -193,3 +195,23 @@ def test_a_new_run_waits_while_somebody_reads(ada: Page, server: Server, store: 
     expect(ada.locator("tr[data-n]")).to_have_count(40)
     show.click()
     expect(ada.locator("tr[data-n]")).to_have_count(41)
+
+
+def test_the_pages_say_that_the_database_is_silent(ada: Page, server: Server, store: Store) -> None:
+    insert(store)
+    store.database["runs"].update_one({"_id": 6}, {"$set": {"status": "RUNNING", "heartbeat": datetime.now(UTC)}})
+    running = embedded.recorded(server.data_dir)
+    assert running is not None
+    other = ada.context.new_page()
+    other.goto(f"{server.url}/history/6")
+    ada.goto(f"{server.url}/history")
+    for page in (ada, other):
+        expect(page.locator("[data-connection]")).to_have_text("live", timeout=20_000)
+    os.kill(running.pid, signal.SIGSTOP)
+    try:
+        for page in (ada, other):
+            expect(page.locator("[data-connection]")).to_have_text("the database does not answer…", timeout=30_000)
+    finally:
+        os.kill(running.pid, signal.SIGCONT)
+    for page in (ada, other):
+        expect(page.locator("[data-connection]")).to_have_text("live", timeout=30_000)

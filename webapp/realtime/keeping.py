@@ -1,5 +1,5 @@
 """What the history needs done, whoever looks: deleted runs are removed when their time has come, connections that
-nobody uses are closed, and runs are imported."""
+nobody uses are closed, runs are imported, and TensorBoards end."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from engine.errors import StoreError
 from engine.settings import Settings
 from engine.store import Store
+from webapp.services.boards import Boards
 from webapp.services.histories import Histories
 from webapp.services.run_import import work
 from webapp.services.run_work import remove_due
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 EVERY_SECONDS = 30.0
 IMPORT_SECONDS = 2.0
 """How often imports that nobody works at are looked for."""
+BOARD_SECONDS = 1.0
+"""A TensorBoard lives at most about so long after the session of its user."""
 
 
 class HistoryKeeper:
@@ -75,3 +78,22 @@ class Importer:
             log.warning("imports wait: %s", error)
         except Exception:
             log.exception("importing runs met an unexpected error and goes on")
+
+
+class BoardKeeper:
+    """Ends TensorBoards that are not used, or whose users have gone."""
+
+    def __init__(self, boards: Boards, sleep: Callable[[float], object]) -> None:
+        self._boards = boards
+        self._sleep = sleep
+
+    def run(self) -> None:
+        """For ever."""
+        while True:
+            self._sleep(BOARD_SECONDS)
+            try:
+                self._boards.turn(datetime.now(UTC))
+            except StoreError:
+                continue
+            except Exception:
+                log.exception("ending TensorBoards met an unexpected error and goes on")

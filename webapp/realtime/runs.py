@@ -10,7 +10,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -56,6 +56,8 @@ class RunWatcher:
         self._told = 0.0
         self._running = False
         self._others: set[str] = set()
+        self._silent: set[str] = set()
+        """Databases of which those who watch have been told that they do not answer."""
 
     def join(self, message: Any, sid: str, enter: Callable[[str], None]) -> dict[str, Any]:
         """Let client *sid* watch what it asks; sends it what has changed since its page was made.
@@ -88,7 +90,7 @@ class RunWatcher:
             self._emitter.emit("runs", self._message(history, asked, news, now), to=sid)
         history.wanted.set()
         self._follow(asked.database)
-        return {"ok": True}
+        return {"retry": True} if history.silent else {"ok": True}
 
     def leave(self, sid: str) -> None:
         """Client *sid* watches nothing any more."""
@@ -140,6 +142,7 @@ class RunWatcher:
             news = history.turn(now)
             progress = history.follower.progress()
             rooms = self._rooms_of(name)
+            self._tell_outage(name, rooms, bool(history.silent))
             if news or not progress.ready or progress.metrics:
                 self._tell(history, rooms, news, now)
         except Exception:
@@ -150,6 +153,13 @@ class RunWatcher:
         if progress.waiting or progress.metrics:
             return BUSY_SECONDS
         return WATCHED_SECONDS if rooms else IDLE_SECONDS
+
+    def _tell_outage(self, name: str, rooms: Iterable[str], silent: bool) -> None:
+        """Tell who watches a database when it falls silent, or answers again."""
+        if silent != (name in self._silent):
+            (self._silent.add if silent else self._silent.discard)(name)
+            for room in rooms:
+                self._emitter.emit("database", {"ok": not silent}, to=room)
 
     def _tell(self, history: History, rooms: dict[str, Room], news: News, now: datetime) -> None:
         progress = history.follower.progress()

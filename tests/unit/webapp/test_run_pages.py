@@ -170,7 +170,9 @@ def test_a_silent_database_is_waited_for(store: Store, pages: RunPages, browsers
     with monkeypatch.context() as patched:
         patched.setattr(store.run_parts, "beat", silent)
         assert not pages.turn()
+        assert not pages.turn()
     assert pages.turn()
+    assert browsers.got("database", "x") == [{"ok": False}, {"ok": True}]
     assert browsers.output("x") == "b"
 
 

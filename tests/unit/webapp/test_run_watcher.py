@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from engine.errors import StoreUnavailable
 from engine.store import Store
 from webapp.history.blueprint import HISTORIES
 from webapp.realtime.runs import RunWatcher
@@ -102,6 +103,26 @@ def test_who_comes_late_is_told_what_has_changed_since(
     assert to == "b"
     assert (told["moved"], told["gone"]) == ([3], [77])
     assert "late" in told["html"]
+
+
+def test_a_room_is_told_when_the_database_falls_silent_and_when_it_answers(
+    app: Flask, store: Store, watcher: RunWatcher, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(watcher, app)
+    history = app.extensions[HISTORIES].get(OWN)
+    message = {"query": "", "newest": history.index.newest(), "version": history.index.version, "shown": []}
+    watcher.join(message, "a", lambda _: None)
+
+    def silent(*_: Any, **__: Any) -> None:
+        raise StoreUnavailable("the database does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(history.follower, "turn", silent)
+        watcher.turn(NOW)
+        watcher.turn(NOW)
+        assert watcher.join(message, "b", lambda _: None) == {"retry": True}
+    watcher.turn(NOW)
+    assert [told for _, told in room.take("database")] == [{"ok": False}, {"ok": True}]
 
 
 @pytest.mark.parametrize(
