@@ -49,6 +49,7 @@ SETTINGS: Mapping[str, tuple[str, Any, str]] = {
         "this machine's name, that of public_url and addresses in digits always may",
     ),
     "proxies": ("NHOP_PROXIES", 0, "reverse proxies in front of the dashboard whose X-Forwarded headers count"),
+    "tensorboard": ("NHOP_TENSORBOARD", True, "whether the history opens runs in TensorBoard, a process of its own"),
     "data_folders": (
         "NHOP_DATA_FOLDERS",
         "data/source_code, data/files",
@@ -125,6 +126,7 @@ class Settings:
     public_url: str
     trusted_hosts: str
     proxies: int
+    tensorboard: bool
     data_folders: str
     login_header: str
     login_header_from: str
@@ -272,6 +274,10 @@ def _check_login(values: dict[str, Any], sources: Mapping[str, str]) -> None:
 
 
 def _convert(source: str, given: Any, default: Any) -> Any:
+    if isinstance(default, bool):
+        if str(given).lower() not in ("true", "false"):
+            raise SettingsError(f"{source}: must be true or false, got {given!r}")
+        return str(given).lower() == "true"
     if isinstance(default, int):
         try:
             return int(given)

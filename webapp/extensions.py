@@ -23,6 +23,7 @@ compress = Compress()
 STORE = "nhop.store"
 SETTINGS = "nhop.settings"
 HISTORIES = "nhop.histories"
+BOARDS = "nhop.boards"
 
 
 def store() -> Store:

@@ -24,18 +24,19 @@ from webapp.auth.tokens import blueprint as tokens
 from webapp.auth.views import blueprint as auth
 from webapp.classes.views import blueprint as classes
 from webapp.datasets.views import blueprint as datasets
-from webapp.extensions import HISTORIES, SETTINGS, STORE, bootstrap, compress, csrf, login_manager, socketio
+from webapp.extensions import BOARDS, HISTORIES, SETTINGS, STORE, bootstrap, compress, csrf, login_manager, socketio
 from webapp.filters import register as register_filters
 from webapp.history import blueprint as history
 from webapp.models.views import blueprint as models
 from webapp.monitor.views import blueprint as monitor
 from webapp.origins import TrustedHosts, same_origin
 from webapp.realtime import sockets
-from webapp.realtime.keeping import HistoryKeeper, Importer
+from webapp.realtime.keeping import BoardKeeper, HistoryKeeper, Importer
 from webapp.realtime.relay import Relay
 from webapp.realtime.run_pages import RunPages
 from webapp.realtime.runs import RunWatcher
 from webapp.reports.views import blueprint as reports
+from webapp.services.boards import Boards
 from webapp.services.histories import Histories
 from webapp.steering.views import blueprint as steering
 from webapp.sweeps.change import blueprint as change
@@ -97,6 +98,8 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
     app.extensions[STORE] = store
     app.extensions[SETTINGS] = settings
     app.extensions[HISTORIES] = runs = Histories(settings, store)
+    app.extensions[BOARDS] = boards = Boards(settings, store)
+    app.jinja_env.globals["tensorboard"] = settings.tensorboard
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     bootstrap.init_app(app)
     compress.init_app(app)
@@ -145,6 +148,7 @@ def create_app(settings: Settings, store: Store, async_mode: str = "threading", 
     sockets.attach(app, socketio, Relay(store, socketio, settings), watcher, pages, start=relay)
     if relay:
         socketio.start_background_task(HistoryKeeper(store, runs, socketio.sleep).run)
+        socketio.start_background_task(BoardKeeper(boards, socketio.sleep).run)
         socketio.start_background_task(Importer(store, settings, runs, socketio.sleep).run)
     return app
 
@@ -179,7 +183,7 @@ def _headers(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("X-Frame-Options", "DENY")  # but for a file of a run, shown in a sandbox
     response.headers["Referrer-Policy"] = "same-origin"
-    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")  # but for a TensorBoard, in a sandbox
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     response.headers["Permissions-Policy"] = UNUSED
     if request.is_secure:

@@ -90,15 +90,17 @@ def watch_for_the_end(worker: Any) -> None:
 def leave(worker: Any) -> None:
     """In the worker: close the websockets, which would otherwise hold it, let requests finish, and end.
 
-    The worker keeps nothing that would have to be put away; browsers come back by themselves.
+    The worker keeps nothing that would have to be put away but the folders of TensorBoards; browsers come back by
+    themselves.
     """
     import gevent
 
-    from webapp.extensions import socketio
+    from webapp.extensions import BOARDS, socketio
 
     for connection in list(socketio.server.eio.sockets.values()):
         connection.close(wait=False)
     gevent.sleep(GRACE_SECONDS)
+    worker.wsgi.extensions[BOARDS].close()
     os._exit(0)
 
 

@@ -14,6 +14,8 @@ from webapp.services.rights import ROUTES
 
 NAMES = {"sweep_id": "x", "number": 1, "name": "x", "kind": "x", "run_id": "x", "filename": "x"}
 CHANGING = sorted((endpoint, method) for endpoint, method in ROUTES if method != "GET")
+TOKENLESS = {"history.pass_question_on"}
+"""Sent by TensorBoard's page, which has no token; these only ask."""
 
 
 def path_of(app: Flask, endpoint: str, method: str) -> str:
@@ -33,7 +35,7 @@ def test_no_method_of_any_route_works_without_the_token_of_a_page(app: Flask, ad
     for endpoint, method in CHANGING:
         for headers in ({}, {"X-CSRFToken": "guess"}):
             with ada.open(path_of(app, endpoint, method), method=method, headers=headers) as answer:
-                assert answer.status_code == 400, (endpoint, method)
+                assert answer.status_code == (404 if endpoint in TOKENLESS else 400), (endpoint, method)
     assert state(store) == before
     assert ada.get("/").status_code == 200, "not even the logout"
 

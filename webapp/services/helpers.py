@@ -9,11 +9,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from threading import BoundedSemaphore
 
-from engine.settings import ROOT, SMTP_PASSWORD, Settings
+from engine.settings import OIDC_SECRET, ROOT, SMTP_PASSWORD, Settings
 from webapp.errors import Busy, HelperError
 from webapp.services.daemon import PRIVATE
 
 log = logging.getLogger(__name__)
+
+SECRETS = (*PRIVATE, SMTP_PASSWORD, OIDC_SECRET)
 
 
 class Helper:
@@ -42,7 +44,6 @@ class Helper:
             self._places.release()
 
     def _run(self, settings: Settings, arguments: Sequence[str], given: str, environ: Mapping[str, str]) -> str:
-        inherited = {name: value for name, value in environ.items() if name not in (*PRIVATE, SMTP_PASSWORD)}
         try:
             done = subprocess.run(
                 [sys.executable, "-m", self._module, *arguments],
@@ -51,7 +52,7 @@ class Helper:
                 encoding="utf-8",
                 cwd=ROOT,
                 timeout=self._seconds,
-                env={**inherited, **settings.environment()},
+                env=environment(settings, environ),
                 check=False,
             )
         except subprocess.TimeoutExpired:
@@ -63,3 +64,9 @@ class Helper:
             log.warning("%s ended with %d: %s", self._module, done.returncode, done.stderr[-2000:])
             raise HelperError(f"{self._does} failed; the server's log says why")
         return done.stdout
+
+
+def environment(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What such a program may know: these settings, and no secret that it does not need."""
+    inherited = {name: value for name, value in environ.items() if name not in SECRETS}
+    return {**inherited, **settings.environment()}

@@ -194,7 +194,7 @@ def zipped(parts: RunParts, document: Mapping[str, Any], kind: str) -> Iterator[
     taken: set[str] = set()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
         for at, (name, _) in enumerate(_entries(document, kind)):
-            path = _unique(_inner_path(name), taken)
+            path = unique_path(inner_path(name), taken)
             try:
                 _, file = opened(parts, document, kind, at)
                 with archive.open(path, "w", force_zip64=True) as entry:
@@ -202,17 +202,17 @@ def zipped(parts: RunParts, document: Mapping[str, Any], kind: str) -> Iterator[
                         entry.write(piece)
                         yield sink.taken()
             except NotFound as error:
-                archive.writestr(_unique(f"{path}.missing.txt", taken), f"{error}\n")
+                archive.writestr(unique_path(f"{path}.missing.txt", taken), f"{error}\n")
             yield sink.taken()
     yield sink.taken()
 
 
-def _inner_path(name: str) -> str:
+def inner_path(name: str) -> str:
     parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".", "..")]
     return "/".join(plain_file_name(part) for part in parts[-8:]) or "file"
 
 
-def _unique(path: str, taken: set[str]) -> str:
+def unique_path(path: str, taken: set[str]) -> str:
     """*path*, with a number where it is *taken*, among which it is then."""
     free, number = path, 2
     while free.lower() in taken:

@@ -2,6 +2,7 @@
 import { count } from "../text.js";
 
 const MOST_COMPARED = 50;
+const MOST_IN_TENSORBOARD = 50;
 
 const form = document.querySelector("[data-many]");
 const rows = document.querySelector("[data-rows]");
@@ -13,6 +14,7 @@ if (form) {
   const clear = form.querySelector("[data-clear]");
   const all = form.querySelector("[data-all]");
   const compare = form.querySelector("[data-compare]");
+  const tensorboard = form.querySelector("[data-tensorboard]");
   const total = document.querySelector(".legend-line [data-total]");
   const boxes = () => [...rows.querySelectorAll("[name='id']")];
   let last;
@@ -31,6 +33,7 @@ if (form) {
     takeAll.hidden = every || !page.checked || total.textContent === count(found.length);
     clear.hidden = false;
     compare.hidden = every || chosen < 2 || chosen > MOST_COMPARED;
+    if (tensorboard) tensorboard.hidden = every || chosen > MOST_IN_TENSORBOARD;
     const address = new URL(compare.href);
     address.searchParams.delete("run");
     for (const box of found) if (box.checked) address.searchParams.append("run", box.value);

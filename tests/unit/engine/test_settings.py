@@ -53,6 +53,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "audit_days": "30",
         "trusted_hosts": "nhop.example, .lab.example",
         "proxies": "1",
+        "tensorboard": "False",
         "data_folders": "/srv/data",
         "login_header": "X-Remote-User",
         "login_header_from": "10.0.0.0/8, ::1",
@@ -100,6 +101,7 @@ def test_a_child_reads_the_same_settings_from_the_environment_it_is_given(tmp_pa
             {"NHOP_PUBLIC_URL": "nhop.example"},
             "NHOP_PUBLIC_URL: must be an address that begins with https:// or http://, without blanks",
         ),
+        ({"NHOP_TENSORBOARD": "maybe"}, "NHOP_TENSORBOARD: must be true or false, got 'maybe'"),
         ({"NHOP_UPLOAD_MB": "0"}, "NHOP_UPLOAD_MB: must be from 1 to 10000, got 0"),
     ],
 )

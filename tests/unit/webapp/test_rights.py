@@ -59,6 +59,8 @@ def world(store: Store, settings: Settings) -> dict[str, Any]:
         "session_id": "x",
         "link_id": "x",
         "import_id": "x",
+        "board_id": "x",
+        "part": "x",
         "filename": "css/nhop.css",
     }
 
@@ -84,7 +86,8 @@ def test_every_route_and_every_socket_event_is_decided(app: Flask) -> None:
 
 def test_every_route_that_is_no_get_says_whether_it_changes_something() -> None:
     reading = {endpoint for (endpoint, method), rule in ROUTES.items() if method != "GET" and not rule.change}
-    assert reading == {"sweeps.check", "sweeps.fill", "sweeps.as_text", "sweeps.read_axes", "models.predict"}
+    assert reading == {"sweeps.check", "sweeps.fill", "sweeps.as_text", "sweeps.read_axes", "models.predict",
+                       "history.open_board", "history.pass_question_on"}  # fmt: skip
 
 
 @pytest.mark.parametrize("person", PEOPLE)
