@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from bson import ObjectId, json_util
+from bson import ObjectId, Regex, json_util
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError, InvalidId
 from gridfs import GridFS
@@ -224,6 +224,17 @@ def parse_run_id(text: str) -> list[Any]:
         ids.append(ObjectId(text))
     if text in ("true", "false", "null") or text[:1] in ('"', "{", "["):
         with suppress(BSONError, TypeError, ValueError, RecursionError):
-            ids.append(json_util.loads(text))
+            found = json_util.loads(text)
+            if _can_be_id(found):
+                ids.append(found)
     ids.append(text)
     return ids
+
+
+def _can_be_id(value: Any) -> bool:
+    """Whether a document may have this id: none is a list or a pattern, or has names that are operators."""
+    if isinstance(value, Mapping):
+        return all(
+            not name.startswith("$") and (isinstance(part, list) or _can_be_id(part)) for name, part in value.items()
+        )
+    return not isinstance(value, list | Regex)

@@ -5,19 +5,28 @@ from __future__ import annotations
 import ast
 import io
 import pickle
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
 from engine.config import SweepConfig, load_yaml
+from engine.data import parts
 from engine.errors import ConfigError
+from engine.recorder import Recorder
+from engine.report import Reporter
 from engine.settings import ROOT
 from engine.store import Store
+from engine.training import checkpoint
+from engine.training.job import Job
 from tests.unit.webapp.conftest import token
 from tests.unit.webapp.test_sweeps import typed
+from webapp.sweeps import document
 
 SOURCES = sorted(path for package in ("engine", "webapp") for path in (ROOT / package).rglob("*.py"))
 RUNS_TEXT = {"eval", "exec", "system", "popen", "getoutput", "getstatusoutput", "check_output_shell"}
@@ -96,9 +105,55 @@ def test_yaml_makes_values_and_never_objects(ada: FlaskClient, tmp_path: Path, t
 
 
 def test_a_billion_laughs_are_none(ada: FlaskClient) -> None:
-    levels = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 10))
+    levels = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 7))
     answer = ada.post("/sweeps/new/form", data={"yaml": f"l0: &l0 [x]\n{levels}\n", "csrf_token": token(ada, "/")})
     assert answer.status_code == 400
+    assert "aliases (*name) are not taken" in answer.get_data(as_text=True)
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 20_000, "a: " + "- " * 20_000 + "x"], ids=["flow", "block"])
+def test_lists_within_lists_within_lists_are_refused_in_words(ada: FlaskClient, text: str) -> None:
+    for path in ("/sweeps/new", "/sweeps/new/form", "/sweeps/new/check"):
+        assert ada.post(path, data={"yaml": text, "csrf_token": token(ada, "/")}).status_code in (200, 400), path
+
+
+def test_a_text_that_is_too_long_is_not_parsed(ada: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def parsed(self: Any) -> None:
+        raise AssertionError("it was parsed")
+
+    monkeypatch.setattr("webapp.sweeps.document._Loader.get_single_node", parsed)
+    with pytest.raises(ConfigError, match="is longer than"):
+        document.read(f"name: {'x' * document.LONGEST}")
+
+
+def test_text_that_no_database_can_hold_is_refused(ada: FlaskClient) -> None:
+    for text in ('name: "a\\0b"', 'name: "\\ud800"', '"a\\0": 1', 'tags: ["\\0"]'):
+        answer = ada.post("/sweeps/new/form", data={"yaml": text, "csrf_token": token(ada, "/")})
+        assert answer.status_code == 400, text
+
+
+@pytest.mark.parametrize("reads", ["report", "checkpoint", "data", "recorder"])
+def test_a_pickle_in_place_of_numbers_is_not_unpickled(tmp_path: Path, reads: str) -> None:
+    canary, file = tmp_path / "canary", tmp_path / "7.npy"
+    evil = np.array([Evil(canary)], dtype=object)
+    if reads in ("checkpoint", "data"):
+        np.savez(tmp_path / "evil.npz", allow_pickle=True, **dict.fromkeys(("about", "classes", "train_tokens"), evil))
+        (tmp_path / "evil.npz").rename(file)
+    else:
+        np.save(file, evil, allow_pickle=True)
+    sweep: Any = SimpleNamespace(_models=tmp_path, _lock=nullcontext(), _id="x", _fence=1, _store=None)
+    with suppress(ValueError):
+        if reads == "report":
+            Reporter._parameters(sweep, 7)
+        elif reads == "checkpoint":
+            job = Job(7, 1, {}, 1, 1, 0.0, 1, 1, "scaled", checkpoint=str(file))
+            assert checkpoint.read(job) is None
+        elif reads == "data":
+            parts.load(file)
+        else:
+            sweep._models = {7: file}
+            Recorder._flush_models(sweep)
+    assert not canary.exists()
 
 
 def test_a_pickle_is_bytes_wherever_it_comes_in(ada: FlaskClient, store: Store, tmp_path: Path) -> None:

@@ -104,6 +104,40 @@ def test_a_socket_closes_when_its_session_is_ended(server: Server, store: Store,
     client.close()
 
 
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ("join", {"sweep": {"$ne": None}, "after": 0}),
+        ("join", {"sweep": {"$regex": "."}, "after": 0}),
+        ("join", {"sweep": "home", "after": 0}),
+        ("join", {"sweep": "x" * 65, "after": 0}),
+        ("join", {"sweep": "SWEEP", "after": {"$gt": -1}}),
+        ("join", {"sweep": "SWEEP", "after": "0"}),
+        ("join", {"sweep": "SWEEP", "after": True}),
+        ("join", {"sweep": "SWEEP", "after": -1}),
+        ("join_run", {"run": {"$ne": None}, "output": 0}),
+        ("join_run", {"run": '{"$ne": null}', "output": 0}),
+        ("join_run", {"run": "theirs", "output": {"$gt": 0}}),
+        ("join_run", {"run": "theirs", "output": 0, "database": {"$ne": None}}),
+        ("join_history", {"query": {"$ne": None}, "newest": 0, "version": -1, "shown": []}),
+        ("join_history", {"query": ["x"], "newest": 0, "version": -1, "shown": []}),
+    ],
+    ids=str,
+)
+def test_operators_in_a_message_reach_nothing(
+    server: Server, store: Store, cookie: str, event: str, message: dict[str, object]
+) -> None:
+    """The answer is an error in words, at once, and not a failure of the server, which answers nothing."""
+    sweep_id = store.sweeps.create("secret", "ada", {}, 1, 1, 1, datetime.now(UTC))
+    store.database["runs"].replace_one({"_id": "theirs"}, {"status": "COMPLETED", "captured_out": "secret"}, True)
+    client, answer = opened(server, Cookie=cookie)
+    assert answer.startswith("40{")
+    client.send("421" + json.dumps([event, message]).replace("SWEEP", sweep_id))
+    answer = str(client.receive(timeout=LONGEST))
+    assert answer.startswith('431[{"error"'), answer
+    client.close()
+
+
 def test_who_floods_is_put_out(server: Server, cookie: str) -> None:
     client, answer = opened(server, Cookie=cookie)
     assert answer.startswith("40{")
