@@ -22,7 +22,8 @@ CLIENT, SECRET = "nhop", "not told"
 
 @dataclass
 class Provider:
-    """What it says: *claims* go over those of a right token, *key* signs it instead of the published one."""
+    """What it says: *claims* go over those of a right token, *key* signs it instead of the published one. *ends*: where
+    it says that it ends sessions; *left*: what it was told there, of whom by the token."""
 
     url: str = ""
     claims: dict[str, Any] = field(default_factory=lambda: {"sub": "42", "preferred_username": "ada"})
@@ -30,6 +31,8 @@ class Provider:
     key: RSAKey | None = None
     asked: dict[str, dict[str, str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    ends: str | None = None
+    left: list[dict[str, str]] = field(default_factory=list)
 
     def token(self, asked: dict[str, str]) -> str:
         now = int(time.time())
@@ -46,6 +49,7 @@ def provider() -> Iterator[Provider]:
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             if parts.path == "/.well-known/openid-configuration":
+                ends = {} if said.ends is None else {"end_session_endpoint": said.ends}
                 self.answer(
                     {
                         "issuer": said.url,
@@ -53,10 +57,18 @@ def provider() -> Iterator[Provider]:
                         "token_endpoint": f"{said.url}/token",
                         "jwks_uri": f"{said.url}/keys",
                         "id_token_signing_alg_values_supported": ["RS256"],
+                        **ends,
                     }
                 )
             elif parts.path == "/keys":
                 self.answer({"keys": [said.published.as_dict(private=False)]})
+            elif parts.path == "/logout":
+                told = {name: values[0] for name, values in parse_qs(parts.query).items()}
+                token = jwt.decode(told.pop("id_token_hint"), said.published, algorithms=["RS256"])
+                said.left.append({**told, "sub": token.claims["sub"]})
+                self.send_response(302)
+                self.send_header("Location", told["post_logout_redirect_uri"])
+                self.end_headers()
             else:
                 asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
                 code = hashlib.sha256(asked["state"].encode()).hexdigest()[:16]

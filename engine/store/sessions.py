@@ -1,7 +1,8 @@
 """Sessions of browsers: who is logged in where. Only a digest of what the browser's cookie holds is kept.
 
 A document: {_id: the digest, account: its id, epoch: the account's when the session began, created, seen: when it last
-asked for something, to the minute, address, browser: what it calls itself}.
+asked for something, to the minute, address, browser: what it calls itself, hint: by which a provider that has let its
+owner in knows whom to log out, sealed, or None}.
 """
 
 from __future__ import annotations

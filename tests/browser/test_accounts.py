@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
 from engine.store import Store
 from tests.browser.conftest import PASSWORD, Server
+from tests.provider import CLIENT, SECRET, provider
 from webapp.services import accounts
 
 
@@ -57,3 +59,28 @@ def test_ending_a_session_elsewhere_closes_its_page(browser: Browser, server: Se
     expect(here.locator("[data-connection]")).to_have_text("live")
     for context in contexts:
         context.close()
+
+
+def test_who_came_by_the_provider_leaves_by_it(browser: Browser, tmp_path: Path) -> None:
+    with provider() as known:
+        known.ends = f"{known.url}/logout"
+        about = {"NHOP_OIDC_ISSUER": known.url, "NHOP_OIDC_CLIENT_ID": CLIENT, "NHOP_OIDC_CLIENT_SECRET": SECRET}
+        own = Server(tmp_path / "data", **about)
+        own.start()
+        try:
+            with browser.new_context() as context:
+                page = context.new_page()
+                refused: list[str] = []
+                page.on("console", lambda message: refused.append(message.text) if message.type == "error" else None)
+                page.goto(f"{own.url}/login")
+                known.claims = {"sub": "42", "preferred_username": "Vera"}
+                page.get_by_role("link", name="Log in with single sign-on").click()
+                expect(page.locator("[data-connection]")).to_have_text("live")
+                page.get_by_role("button", name="Log out").click()
+                page.wait_for_url(f"{own.url}/login")
+                expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+                back = {"client_id": CLIENT, "post_logout_redirect_uri": f"{own.url}/login"}
+                assert known.left == [{**back, "sub": "42"}]
+                assert refused == [], "the policy of the pages stands in the way of nothing"
+        finally:
+            own.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from flask import Blueprint, Flask, abort, current_app, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
@@ -16,6 +17,7 @@ from webapp.auth.session import begin
 from webapp.errors import AccountError
 from webapp.extensions import settings, store
 from webapp.services import outside
+from webapp.services.sealing import seal, unseal
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,8 @@ blueprint = Blueprint("outside", __name__)
 CLIENT = "nhop.oidc"
 SECONDS = 10
 """For each request to the provider."""
+LONGEST_HINT = 4000
+"""Characters of a token that is shown to the provider again: longer ones would not fit into an address."""
 
 
 def attach(app: Flask, configured: Settings) -> None:
@@ -67,8 +71,30 @@ def come() -> ResponseReturnValue:
         account = outside.enter(store(), settings(), subject, name, role, datetime.now(UTC))
     except AccountError as error:
         return _again(str(error), 403)
-    begin(account)
+    begin(account, seal(settings().data_dir, str(token.get("id_token", ""))))
     return redirect(following or url_for("sweeps.home"), 303)
+
+
+def way_out(hint: bytes) -> str:
+    """Where the provider ends what it knows of the person of a session that had this *hint*, and sends the browser back
+    to the login; empty where it offers nothing of that kind, or does not answer."""
+    client = current_app.extensions.get(CLIENT)
+    if client is None:
+        return ""
+    try:
+        token = unseal(settings().data_dir, hint)
+        address = str(client.load_server_metadata().get("end_session_endpoint") or "")
+        parts = urlsplit(address)
+    except Exception as error:  # whatever a provider may do: the session here has ended all the same
+        log.warning("nobody is logged out at the provider: %s: %s", type(error).__name__, str(error)[:200])
+        return ""
+    if not parts.netloc or parts.scheme not in ("https", urlsplit(settings().oidc_issuer).scheme):
+        return ""
+    asked = {"client_id": settings().oidc_client_id, "post_logout_redirect_uri": url_for("auth.login", _external=True)}
+    if 0 < len(token) <= LONGEST_HINT:
+        asked["id_token_hint"] = token
+    query = "&".join(part for part in (parts.query, urlencode(asked)) if part)
+    return urlunsplit(parts._replace(query=query, fragment=""))
 
 
 def _client() -> Any:

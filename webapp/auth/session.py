@@ -39,11 +39,11 @@ def load(secret: object) -> Viewer | None:
     return Viewer(account, secret) if account else None
 
 
-def begin(account: accounts.Account) -> None:
-    """Log this browser in, with a session of its own whatever it had before."""
+def begin(account: accounts.Account, hint: bytes | None = None) -> None:
+    """Log this browser in, with a session of its own whatever it had before; *hint* is for `outside.way_out`."""
     leave()
     browser = request.user_agent.string
-    secret = sessions.begin(store(), account, request.remote_addr or "", browser, datetime.now(UTC))
+    secret = sessions.begin(store(), account, request.remote_addr or "", browser, datetime.now(UTC), hint)
     login_user(Viewer(account, secret))
     g.viewer = account
 

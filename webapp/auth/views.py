@@ -8,13 +8,13 @@ from flask import Blueprint, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import logout_user
 
-from webapp.auth import trail
+from webapp.auth import outside, trail
 from webapp.auth.safe_next import safe_next
-from webapp.auth.session import begin, gate, leave
+from webapp.auth.session import begin, gate, leave, own_secret
 from webapp.auth.throttle import throttle
 from webapp.errors import AccountError
 from webapp.extensions import settings, store
-from webapp.services import accounts
+from webapp.services import accounts, sessions
 
 blueprint = Blueprint("auth", __name__)
 
@@ -44,11 +44,16 @@ def enter() -> ResponseReturnValue:
 
 @blueprint.post("/logout")
 def logout() -> ResponseReturnValue:
-    """End this session."""
-    g.left = g.viewer
+    """End this session, and what a provider knows of it. The browser goes there from a page, since the policy of the
+    pages lets no form lead to another site."""
+    g.left, g.viewer = g.viewer, None
+    hint = sessions.hint_of(store(), own_secret())
+    address = outside.way_out(hint) if hint else ""  # before the end, at which the open page goes to the login by itself
     leave()
     logout_user()
-    return redirect(url_for("auth.login"), 303)
+    if not address:
+        return redirect(url_for("auth.login"), 303)
+    return render_template("auth/left.html", page={"address": address}), 200, {"Refresh": f"0; url={address}"}
 
 
 @blueprint.get("/setup")

@@ -45,8 +45,9 @@ class Session:
     here: bool
 
 
-def begin(store: Store, account: Account, address: str, browser: str, now: datetime) -> str:
-    """Begin a session; returns the secret that its cookie holds. Those that have run out are forgotten."""
+def begin(store: Store, account: Account, address: str, browser: str, now: datetime, hint: bytes | None = None) -> str:
+    """Begin a session; returns the secret that its cookie holds. Those that have run out are forgotten. *hint* is kept
+    until its end."""
     store.sessions.end_old(now - LASTS)
     secret = secrets.token_urlsafe(32)
     store.sessions.create(
@@ -58,6 +59,7 @@ def begin(store: Store, account: Account, address: str, browser: str, now: datet
             "seen": now,
             "address": address,
             "browser": browser[:LONGEST_BROWSER],
+            "hint": hint,
         }
     )
     return secret
@@ -74,6 +76,11 @@ def account_of(store: Store, secret: str, address: str, now: datetime) -> Accoun
     if found["seen"] < now - NOTED:
         store.sessions.seen(found["_id"], now, address, NOTED)
     return account
+
+
+def hint_of(store: Store, secret: str) -> bytes | None:
+    """What was to be kept of a session; None where it has ended, or nothing was."""
+    return (store.sessions.find(digest(secret)) or {}).get("hint")
 
 
 def alive(store: Store, digests: Iterable[str], now: datetime) -> set[str]:

@@ -12,6 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from flask.testing import FlaskClient
 from joserfc.jwk import RSAKey
+from markupsafe import escape
+from werkzeug.test import TestResponse
 
 from engine.settings import load
 from engine.store import Store
@@ -170,3 +172,83 @@ def test_without_a_provider_there_is_no_such_page_and_a_silent_one_is_told(store
     assert accounts.create(store, "ada", PASSWORD, "admin", NOW)
     form = {"name": "ada", "password": PASSWORD, "csrf_token": token(silent, "/login")}
     assert silent.post("/login", data=form).status_code == 303, "passwords go on"
+
+
+def leaves(page: FlaskClient) -> TestResponse:
+    return page.post("/logout", data={"csrf_token": token(page, "/")})
+
+
+def test_a_logout_ends_the_session_at_the_provider_too(store: Store, tmp_path: Path, known: Provider) -> None:
+    known.ends = f"{known.url}/logout?ui=1"
+    page = of_provider(store, tmp_path, known)
+    page.get(way_back(page, known))
+    answer = leaves(page)
+    assert answer.status_code == 200
+    address = answer.headers["Refresh"].removeprefix("0; url=")
+    assert f'href="{escape(address)}"' in answer.get_data(as_text=True), "for browsers that do not go by themselves"
+    assert ">ada</a>" not in answer.get_data(as_text=True)
+    assert page.get("/").status_code == 303, "here it has ended, whatever the provider does"
+    asked = urlsplit(address)
+    connection = http.client.HTTPConnection(asked.netloc, timeout=30)
+    connection.request("GET", f"{asked.path}?{asked.query}")
+    back = connection.getresponse().getheader("Location")
+    connection.close()
+    assert back == "http://localhost/login"
+    (told,) = known.left
+    assert told == {"ui": "1", "client_id": CLIENT, "post_logout_redirect_uri": back, "sub": "42"}
+    assert [entry["what"] for entry in store.audit.page(9)] == ["logged out", "logged in"]
+    assert store.audit.page(1)[0]["who"] == "ada"
+
+
+def test_no_token_of_the_provider_can_be_read_in_the_database(store: Store, tmp_path: Path, known: Provider) -> None:
+    page = of_provider(store, tmp_path, known)
+    page.get(way_back(page, known))
+    (kept,) = store.database["sessions"].find()
+    assert b"eyJ" not in kept["hint"], "what every token begins with"
+    assert not any("eyJ" in str(value) for key, value in kept.items() if key != "hint")
+
+
+@pytest.mark.parametrize(
+    "ends", [None, "", "javascript:alert(1)", "/logout", "//", "data:text/html,x", "ftp://x/y", "http://[", 7, ["x"]]
+)
+def test_a_provider_that_ends_no_sessions_is_not_asked_to(
+    store: Store, tmp_path: Path, known: Provider, ends: Any
+) -> None:
+    known.ends = ends
+    page = of_provider(store, tmp_path, known)
+    page.get(way_back(page, known))
+    answer = leaves(page)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
+    assert page.get("/").status_code == 303
+
+
+def test_who_logs_out_behind_a_strangers_back_is_sent_to_this_dashboard_alone(
+    store: Store, tmp_path: Path, known: Provider
+) -> None:
+    known.ends = f"{known.url}/logout"
+    page = of_provider(store, tmp_path, known)
+    page.get(way_back(page, known))
+    sent = {"next": "https://evil.example", "post_logout_redirect_uri": "https://evil.example"}
+    csrf = token(page, "/")
+    answer = page.post("/logout?post_logout_redirect_uri=https://evil.example", data={"csrf_token": csrf, **sent})
+    assert "evil" not in answer.headers["Refresh"]
+    assert "evil" not in answer.get_data(as_text=True)
+
+
+def test_a_password_is_logged_out_here_and_a_silent_provider_holds_up_nobody(
+    store: Store, tmp_path: Path, known: Provider
+) -> None:
+    known.ends = f"{known.url}/logout"
+    page = of_provider(store, tmp_path, known)
+    accounts.create(store, "eve", PASSWORD, "admin", NOW)
+    page.post("/login", data={"name": "eve", "password": PASSWORD, "csrf_token": token(page, "/login")})
+    assert leaves(page).headers["Location"] == "/login", "nobody checked that but this server"
+    page.get(way_back(page, known))
+    about = {"NHOP_OIDC_ISSUER": "http://127.0.0.1:9", "NHOP_OIDC_CLIENT_ID": CLIENT}
+    later = browser(store, tmp_path, **about)
+    cookie = page.get_cookie("nhop")
+    assert cookie is not None
+    later.set_cookie("nhop", cookie.value)
+    answer = leaves(later)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
+    assert later.get("/").status_code == 303
