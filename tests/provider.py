@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import threading
 import time
@@ -22,8 +23,9 @@ CLIENT, SECRET = "nhop", "not told"
 
 @dataclass
 class Provider:
-    """What it says: *claims* go over those of a right token, *key* signs it instead of the published one. *ends*: where
-    it says that it ends sessions; *left*: what it was told there, of whom by the token."""
+    """What it says: *claims* go over those of a right token, *key* signs it instead of the published one. It says that
+    it may sign by *algorithms*, and does by *algorithm*. *ends*: where it says that it ends sessions; *left*: what it
+    was told there, of whom by the token."""
 
     url: str = ""
     claims: dict[str, Any] = field(default_factory=lambda: {"sub": "42", "preferred_username": "ada"})
@@ -31,13 +33,22 @@ class Provider:
     key: RSAKey | None = None
     asked: dict[str, dict[str, str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    algorithms: list[str] = field(default_factory=lambda: ["RS256"])
+    algorithm: str = "RS256"
     ends: str | None = None
     left: list[dict[str, str]] = field(default_factory=list)
 
     def token(self, asked: dict[str, str]) -> str:
         now = int(time.time())
         claims = {"iss": self.url, "aud": CLIENT, "iat": now, "exp": now + 60, "nonce": asked["nonce"], **self.claims}
-        return jwt.encode({"alg": "RS256", "kid": "one"}, claims, self.key or self.published)
+        header = {"alg": self.algorithm, "kid": "one"}
+        if self.algorithm == "RS256":
+            return jwt.encode(header, claims, self.key or self.published)
+        parts = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in (header, claims))
+        signed = ".".join(parts)
+        public = self.published.as_pem(private=False)
+        made = hmac.digest(public, signed.encode(), "sha256") if self.algorithm == "HS256" else b""
+        return f"{signed}.{base64.urlsafe_b64encode(made).decode().rstrip('=')}"
 
 
 @contextmanager
@@ -56,7 +67,7 @@ def provider() -> Iterator[Provider]:
                         "authorization_endpoint": f"{said.url}/authorize",
                         "token_endpoint": f"{said.url}/token",
                         "jwks_uri": f"{said.url}/keys",
-                        "id_token_signing_alg_values_supported": ["RS256"],
+                        "id_token_signing_alg_values_supported": said.algorithms,
                         **ends,
                     }
                 )

@@ -1,7 +1,11 @@
-// On every page: the theme button, the bell, and moments written in the reader's own zone.
+// On every page: the theme button, the bell, moments written in the reader's own zone, and a logout that leaves nothing.
+import { Draft } from "./new/draft.js";
 import { bell } from "./notices.js";
 import { localTimes } from "./text.js";
 
 document.querySelector("[data-theme-toggle]")?.addEventListener("click", () => window.nhopToggleTheme());
 localTimes(document);
 bell(document.querySelector("[data-bell]"));
+
+const leaving = document.querySelector("form[data-leaves]");
+leaving?.addEventListener("submit", () => new Draft(leaving.dataset.leaves).drop());

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from engine.config import parse
 from engine.data import run_folders
 from engine.domain import Trial, TrialState
-from engine.errors import DataError
+from engine.errors import DataError, NotFound, StoreError
 from engine.store import Store
 from engine.store.trials import to_document
 from tests.unit.webapp.conftest import PASSWORD, token
@@ -132,11 +132,11 @@ def test_no_key_of_a_new_sweep_is_one_of_the_database(ada: FlaskClient, store: S
     assert ada.post("/api/v1/sweeps", json={key: "x"}, headers=headers).status_code == 422
     form = {"yaml": f'"{key}": x\n', "csrf_token": token(ada, "/")}
     assert ada.post("/sweeps/new", data=form).status_code == 400
-    space = {"nn_model": "Custom", "model_class": "a:B", "model_space": {key: {"type": "float", "low": 1, "high": 2}}}
+    space = {"nn_model": "Custom", "model_class": "a:B", "model_space": {key: {"kind": "float", "low": 1, "high": 2}}}
     if not key.isidentifier():
         answer = ada.post("/api/v1/sweeps", json=space, headers=headers)
         assert answer.status_code == 422
-        assert "model_space" in [problem["key"].partition(".")[0] for problem in answer.get_json()["problems"]]
+        assert "the axis" in " ".join(problem["message"] for problem in answer.get_json()["problems"]), key
     assert store.sweeps.recent(5) == []
 
 
@@ -167,6 +167,9 @@ def test_an_operator_in_place_of_a_runs_id_means_no_run(
         answer = ada.post(f"/history/{path}", data={"id": run_id}, headers=headers)
         assert answer.status_code in (400, 404, 409), path
     assert list(store.database["deleted_runs"].find()) == []
+    for operator in ({"$ne": None}, {"$gt": ""}):
+        with pytest.raises((NotFound, StoreError)):
+            store.run_parts.head(operator)
     assert SECRET in ada.get("/history/run", query_string={"id": "theirs"}).get_data(as_text=True)
 
 

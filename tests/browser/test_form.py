@@ -178,6 +178,14 @@ def test_a_draft_survives_a_reload_until_it_is_discarded_or_started(form: Page, 
     expect(form.get_by_label("Name", exact=True)).to_have_value("")
 
 
+def test_a_logout_leaves_no_draft_in_the_browser(form: Page) -> None:
+    form.get_by_label("Name", exact=True).fill("unfinished")
+    form.wait_for_function("Object.keys(localStorage).some((key) => key.startsWith('nhop-draft'))")
+    form.get_by_role("button", name="Log out").click()
+    form.wait_for_url("**/login")
+    assert "unfinished" not in form.evaluate("JSON.stringify({...localStorage})")
+
+
 def test_starting_over_puts_the_draft_aside(form: Page) -> None:
     form.get_by_label("Name", exact=True).fill("aside")
     form.get_by_role("link", name="Start over").click()

@@ -48,8 +48,8 @@ def logout() -> ResponseReturnValue:
     pages lets no form lead to another site."""
     g.left, g.viewer = g.viewer, None
     hint = sessions.hint_of(store(), own_secret())
-    address = outside.way_out(hint) if hint else ""  # before the end, at which the open page goes to the login by itself
-    leave()
+    address = outside.way_out(hint) if hint else ""
+    leave()  # after that, since the open page then goes to the login by itself
     logout_user()
     if not address:
         return redirect(url_for("auth.login"), 303)

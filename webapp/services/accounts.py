@@ -100,15 +100,19 @@ def _is_common(password: str) -> bool:
 
 
 def check(store: Store, name: str, password: str) -> Account | None:
-    """The account that *name* and *password* open; None when they do not.
+    """The account that *name* and *password* open; None when they do not. A hash is worked out in any case, so that the
+    time tells nobody which names there are.
 
     Raises:
         AccountError: they do, but the account is deactivated.
     """
     found = store.users.get(name.strip()[:100]) if name.strip() else None
+    kept = found["password_hash"] if found else ""
     try:
-        _hasher.verify(found["password_hash"] if found else _NOBODY, password[:LONGEST_PASSWORD])
+        _hasher.verify(kept or _NOBODY, password[:LONGEST_PASSWORD])
     except (Argon2Error, InvalidHashError):
+        return None
+    if not kept or len(password) > LONGEST_PASSWORD:
         return None
     if found and not found.get("active", True):
         raise AccountError("this account is deactivated; ask an administrator")

@@ -35,6 +35,36 @@ def test_a_wrong_password_lets_nobody_in(visitor: FlaskClient, store: Store) -> 
     assert visitor.get("/").status_code == 303
 
 
+def test_a_password_counts_as_it_was_sent_to_its_last_character(store: Store) -> None:
+    longest = "horse " * 170 + "last"
+    assert len(longest) == accounts.LONGEST_PASSWORD
+    accounts.create(store, "ada", longest, "admin", datetime.now(UTC))
+    assert accounts.check(store, "ada", longest) is not None
+    for other in (f"{longest}x", longest[:-1], f" {longest}", longest.upper()):
+        assert accounts.check(store, "ada", other) is None
+
+
+def test_the_time_of_a_login_does_not_tell_which_names_there_are(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, worked = datetime.now(UTC), []
+    accounts.create(store, "ada", PASSWORD, "admin", now)
+    accounts.create(store, "gone", PASSWORD, "admin", now)
+    store.users.change("gone", active=False)
+    store.users.create("vera", "", "viewer", now, "provider|42")
+    hasher = accounts._hasher
+
+    class Watched:
+        def verify(self, kept: str, password: str) -> bool:
+            assert kept.startswith("$argon2id$"), "else it is refused at once"
+            worked.append(password)
+            return hasher.verify(kept, password)
+
+    monkeypatch.setattr(accounts, "_hasher", Watched())
+    for name in ("ada", "gone", "vera", "nobody", ""):
+        assert accounts.check(store, name, "a wrong one") is None
+        assert accounts.check(store, name, "x" * 5000) is None
+    assert len(worked) == 10
+
+
 def test_guessing_passwords_is_slowed_down(visitor: FlaskClient, store: Store) -> None:
     form = {"name": "ada", "password": "no", "csrf_token": token(visitor, "/login")}
     statuses = [visitor.post("/login", data=form).status_code for _ in range(9)]

@@ -146,6 +146,19 @@ def test_a_token_that_is_not_right_opens_nothing(
     assert store.users.all() == []
 
 
+@pytest.mark.parametrize("algorithm", ["none", "HS256"])
+def test_a_signature_that_anybody_can_make_is_not_believed_though_the_provider_offers_it(
+    store: Store, tmp_path: Path, known: Provider, algorithm: str
+) -> None:
+    known.algorithms = ["none", "HS256", "RS256"]
+    known.algorithm = algorithm
+    page = of_provider(store, tmp_path, known)
+    assert page.get(way_back(page, known)).status_code == 401
+    assert store.users.all() == []
+    known.algorithm = "RS256"
+    assert page.get(way_back(page, known)).status_code == 303
+
+
 def test_a_callback_that_nobody_asked_for_opens_nothing(store: Store, tmp_path: Path, known: Provider) -> None:
     page, eve = of_provider(store, tmp_path, known), of_provider(store, tmp_path, known)
     planted = way_back(eve, known)
