@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psutil
 import pytest
@@ -84,7 +86,6 @@ def test_the_runs_chosen_in_the_list_are_drawn_and_nothing_is_asked_of_others(
     assert [url for url in asked if not url.startswith((server.url, "data:", "blob:"))] == []
     since = asked[asked.index(own[0]) :]
     assert [url for url in since if not url.startswith((own[0], "data:", "blob:"))] == []
-    print(said)
     assert [text for text in said if not text.startswith("warning: ")] == []
     (process,) = boards_of(server)
     folder = server.data_dir / "tensorboard" / "1" / own[0].rstrip("/").rpartition("/")[2]
@@ -126,3 +127,26 @@ def test_a_script_within_tensorboard_reaches_no_page_and_no_operation(board: Pag
     before = len(asked)
     assert board.evaluate(reached) == ["stopped"] * 8
     assert [url for url in asked[before:] if "/sweeps/example" in url] == []
+
+
+def test_it_opens_from_the_page_of_a_run_and_ends_with_the_server(
+    enter: Callable[[Server], Page], tmp_path: Path
+) -> None:
+    server = Server(tmp_path / "data")
+    server.start()
+    with closing(server.store()) as store:
+        for run_id in (1, 2):
+            document = {"_id": run_id, "experiment": {"name": "net"}, "status": "COMPLETED", "start_time": NOW}
+            store.database["runs"].insert_one(document)
+    page = enter(server)
+    for path in ("/history/compare?run=1&run=2", "/history/1"):
+        page.goto(f"{server.url}{path}")
+        with page.context.expect_page() as opened:
+            page.get_by_role("button", name="TensorBoard").click()
+        expect(opened.value.get_by_role("heading", name="TensorBoard")).to_be_visible()
+    opened.value.wait_for_url(re.compile(r"/history/tensorboard/[0-9a-f]+/"), timeout=90_000)
+    processes = boards_of(server)
+    assert len(processes) == 2
+    assert server.stop() == 0
+    wait_until(lambda: not any(process.is_running() for process in processes), 10, "the end of the TensorBoards")
+    assert list((server.data_dir / "tensorboard" / "1").iterdir()) == []

@@ -43,7 +43,7 @@ MOST, MOST_OF_ONE = 4, 2
 """TensorBoards at once, of all accounts and of one."""
 IDLE_SECONDS = 600.0
 """After so long without a request one ends."""
-START_SECONDS = 180.0
+START_SECONDS = 300.0
 ANSWER_SECONDS = 60.0
 MOST_SERVERS = 16
 PIECE = 2**16
@@ -232,9 +232,10 @@ class Boards:
                 self.end(board)
 
     def close(self) -> None:
-        """End all."""
-        for board in list(self._boards.values()):
-            self.end(board)
+        """End all; who calls this meanwhile comes back when that is done, too."""
+        with self._guard:
+            for board in list(self._boards.values()):
+                self.end(board)
 
     def _end_idle(self) -> None:
         for board in list(self._boards.values()):

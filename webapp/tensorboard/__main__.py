@@ -33,6 +33,8 @@ log = logging.getLogger("nhop.tensorboard")
 
 GROW_SECONDS = 5.0
 """How often runs that go on are looked at."""
+LOAD_SECONDS = 20.0
+"""After so long what has been read is shown, while the rest is."""
 MOST_MEMORY = 2 * 2**30
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 LOGS, SOCKET, STATE, REQUEST = "logs", "socket", "state.json", "request.json"
@@ -89,7 +91,8 @@ def show(settings: Settings, database: str, ids: Sequence[str]) -> None:
     say("loading the event files", notes=logs.notes)
     board = _configured()
     ingester = LocalDataIngester(board.flags)
-    ingester.start()  # reads everything once
+    loading = threading.Thread(target=ingester.start, daemon=True)  # it reads everything once
+    loading.start()
     app = application.TensorBoardWSGIApp(
         board.flags,
         board.plugin_loaders,
@@ -104,7 +107,10 @@ def show(settings: Settings, database: str, ids: Sequence[str]) -> None:
             "unix://", 0, _with_own_fonts(app), threaded=True, request_handler=Quiet, fd=listening.fileno()
         )
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        say(ready=True, notes=logs.notes)
+        loading.join(LOAD_SECONDS)
+        slow = "TensorBoard still reads these files: what is missing there comes with its own button Reload."
+        say(ready=True, notes=[*logs.notes, *([slow] if loading.is_alive() else [])])
+        loading.join()
         while True:
             time.sleep(GROW_SECONDS)
             try:

@@ -26,10 +26,11 @@ from webapp.tensorboard.events import NAME, EventFile
 
 EVENT_FILE = re.compile(r"(.*[/\\])?events\.out\.tfevents\.[^/\\]*", re.DOTALL)
 SLASH = re.compile(r"[/\\]")
-MOST_BYTES = 200 * 2**20
+MOST_BYTES = 100 * 2**20
 """Of the event files of all runs together."""
-MOST_POINTS = 300_000
-LEAST_OF_LINE, MOST_OF_LINE = 30, 1000
+MOST_POINTS = 150_000
+"""Of the metrics of all runs; TensorBoard takes more than a kilobyte of memory for each."""
+LEAST_OF_LINE, MOST_OF_LINE = 20, 1000
 """Points of one metric; TensorBoard itself keeps 1,000."""
 MOST_TRIALS = 100
 LONGEST_NAME = 60
