@@ -19,6 +19,9 @@ Document = dict[str, Any]
 
 MOST = 100_000
 """Entries kept at most."""
+MOST_FRUITLESS = 20_000
+"""Of logins, failed ones, logouts and refusals: whoever makes many of them drives no change out of the log."""
+IN, OUT, FAILED = "logged in", "logged out", "failed to log in"
 
 
 class Audit:
@@ -53,9 +56,13 @@ class Audit:
             return list(self._collection.find(wanted).sort("_id", DESCENDING).limit(limit))
 
     def forget(self, before: datetime) -> None:
-        """Forget what is older than a moment, and of the rest all but the newest MOST."""
+        """Forget what is older than a moment, and of the rest all but the newest MOST, of them all but the newest
+        MOST_FRUITLESS that changed nothing."""
         with answered():
             self._collection.delete_many({"at": {"$lt": before}})
-            oldest = list(self._collection.find({}, {"_id": 1}).sort("_id", DESCENDING).skip(MOST).limit(1))
-            if oldest:
-                self._collection.delete_many({"_id": {"$lte": oldest[0]["_id"]}})
+            fruitless = {"$or": [{"what": {"$in": [IN, OUT, FAILED]}}, {"refused": True}]}
+            kinds: tuple[tuple[Document, int], ...] = ((fruitless, MOST_FRUITLESS), ({}, MOST))
+            for kind, most in kinds:
+                oldest = list(self._collection.find(kind, {"_id": 1}).sort("_id", DESCENDING).skip(most).limit(1))
+                if oldest:
+                    self._collection.delete_many({**kind, "_id": {"$lte": oldest[0]["_id"]}})

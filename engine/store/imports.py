@@ -38,6 +38,12 @@ class Imports:
         with answered():
             return list(self._collection.find({}, {"runs": 0}).sort("at", DESCENDING).limit(KEPT))
 
+    def begun_by(self, import_id: str) -> str:
+        """The account that began an import; empty: there is none."""
+        with answered():
+            found = self._collection.find_one({"_id": import_id}, {"by": 1})
+        return str(found["by"]) if found else ""
+
     def waiting(self, now: datetime) -> list[Document]:
         """Those that nobody works at."""
         with answered():

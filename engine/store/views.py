@@ -28,9 +28,15 @@ class Views:
 
     def seen_by(self, owner: str) -> list[Document]:
         """The views of an account, and those that others share, by name."""
+        own = self.of(owner)
         with answered():
-            found = self._collection.find({"$or": [{"owner": owner}, {"shared": True}]}).limit(MOST)
-            return sorted(found, key=lambda view: (str(view["name"]).casefold(), view["_id"]))
+            others = list(self._collection.find({"shared": True, "owner": {"$ne": owner}}).limit(MOST - len(own)))
+            return sorted(own + others, key=lambda view: (str(view["name"]).casefold(), view["_id"]))
+
+    def of(self, owner: str) -> list[Document]:
+        """The views of an account."""
+        with answered():
+            return list(self._collection.find({"owner": owner}).limit(MOST - 1))
 
     def get(self, view_id: str, owner: str) -> Document:
         """

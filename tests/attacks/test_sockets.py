@@ -14,6 +14,7 @@ import simple_websocket
 from engine.store import Store
 from tests.browser.conftest import Server
 from webapp.realtime.door import MOST_MESSAGES
+from webapp.realtime.sockets import MOST_ROOMS
 from webapp.services import accounts, sessions
 
 LONGEST = 10.0
@@ -135,6 +136,21 @@ def test_operators_in_a_message_reach_nothing(
     client.send("421" + json.dumps([event, message]).replace("SWEEP", sweep_id))
     answer = str(client.receive(timeout=LONGEST))
     assert answer.startswith('431[{"error"'), answer
+    client.close()
+
+
+def test_one_socket_does_not_watch_without_end(server: Server, cookie: str) -> None:
+    client, answer = opened(server, Cookie=cookie)
+    assert answer.startswith("40{")
+    answers = []
+    for number in range(MOST_ROOMS + 10):
+        asked = {"query": f"text=x{number}", "newest": 0, "version": -1, "shown": []}
+        client.send(f"42{number}" + json.dumps(["join_history", asked]))
+        while not (answer := str(client.receive(timeout=LONGEST))).startswith(f"43{number}["):
+            pass
+        answers.append("watches too much" in answer)
+    assert answers.index(True) <= MOST_ROOMS
+    assert all(answers[-10:])
     client.close()
 
 

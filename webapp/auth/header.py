@@ -12,8 +12,8 @@ from webapp.services import outside
 from webapp.services.accounts import Account
 
 
-def account() -> Account | None:
-    """The account that the header of a trusted proxy names; None where there is none.
+def account() -> tuple[Account | None, str]:
+    """The account that the header of a trusted proxy names, and what of it was changed; None where there is none.
 
     Raises:
         AccountError: it names nobody who can be let in.
@@ -21,7 +21,7 @@ def account() -> Account | None:
     header = settings().login_header
     name = request.headers.get(header, "").strip() if header else ""
     if not name or not _is_one_of(_sender(), settings().login_header_from):
-        return None
+        return None, ""
     return outside.enter(store(), settings(), f"header|{name.casefold()}", name, None, datetime.now(UTC))
 
 

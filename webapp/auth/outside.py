@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from flask import Blueprint, Flask, abort, current_app, redirect, render_template, session, url_for
+from flask import Blueprint, Flask, abort, current_app, g, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
@@ -68,7 +68,8 @@ def come() -> ResponseReturnValue:
         return _refused(error)
     name, role = outside.name_of(claims), outside.role_of(settings(), claims)
     try:
-        account = outside.enter(store(), settings(), subject, name, role, datetime.now(UTC))
+        g.named = name
+        account, g.detail = outside.enter(store(), settings(), subject, name, role, datetime.now(UTC))
     except AccountError as error:
         return _again(str(error), 403)
     begin(account, seal(settings().data_dir, str(token.get("id_token", ""))))

@@ -8,11 +8,12 @@ from flask import g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import UserMixin, current_user, login_user
 
+from engine.store.audit import IN
 from webapp.auth import bearer, header
 from webapp.errors import Forbidden, Unauthenticated, for_api, wants_json
-from webapp.extensions import login_manager, store
+from webapp.extensions import login_manager, settings, store
 from webapp.origins import SAFE, same_origin
-from webapp.services import accounts, rights, sessions
+from webapp.services import accounts, audit, rights, sessions
 
 FILES = frozenset({"static", "bootstrap.static", "health.healthz"})
 """What is the same for everybody, so that the database is not asked who asks."""
@@ -63,10 +64,13 @@ def own_secret() -> str:
 def _of_browser() -> accounts.Account | None:
     """The account of this browser's session; that which a trusted proxy names goes over it, and gets one."""
     own: accounts.Account | None = current_user.account if current_user.is_authenticated else None
-    named = header.account()
+    named, told = header.account()
     if named is None or (own is not None and own.id == named.id):
         return own
     begin(named)
+    detail = "; ".join(part for part in ("named by the proxy", told) if part)
+    source = request.remote_addr or ""
+    audit.record(store(), settings(), named.name, IN, source, datetime.now(UTC), target="/", detail=detail)
     return named
 
 

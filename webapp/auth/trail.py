@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from flask import Response, g, request
 from werkzeug.datastructures import Headers
 
+from engine.store.audit import FAILED
 from webapp.extensions import settings, store
 from webapp.services import audit, rights
 
-LOGIN = "auth.enter"
+LOGIN, ELSEWHERE = "auth.enter", "outside.come"
 
 
 def record(response: Response) -> Response:
@@ -22,16 +23,18 @@ def record(response: Response) -> Response:
     if rule is None or not rule.change:
         return response
     viewer = g.get("viewer") or g.get("left")
-    failed = request.endpoint == LOGIN and response.status_code in (401, 429)
+    failed = (request.endpoint == LOGIN and response.status_code in (401, 429)) or (
+        request.endpoint == ELSEWHERE and response.status_code == 403
+    )
     refused = response.status_code == 403 and viewer is not None
     if response.status_code >= 400 and not (failed or refused):
         return response
-    who = request.form.get("name", "").strip() if failed else viewer.name if viewer else ""
+    who = (g.get("named") or request.form.get("name", "")).strip() if failed else viewer.name if viewer else ""
     audit.record(
         store(),
         settings(),
         who,
-        "failed to log in" if failed else rule.change,
+        FAILED if failed else rule.change,
         request.remote_addr or "",
         datetime.now(UTC),
         target=_target(response.headers),

@@ -45,5 +45,5 @@ def import_folder() -> ResponseReturnValue:
 @blueprint.post("/import/<import_id>/cancel")
 def cancel_import(import_id: str) -> ResponseReturnValue:
     """End an import."""
-    run_import.cancel(store(), settings(), import_id, datetime.now(UTC))
+    run_import.cancel(store(), settings(), g.viewer, import_id, datetime.now(UTC))
     return redirect(url_for("history.imports", database=None), 303)

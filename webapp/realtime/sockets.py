@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, request, session
-from flask_socketio import ConnectionRefusedError, SocketIO, join_room
+from flask_socketio import ConnectionRefusedError, SocketIO, join_room, rooms
 
 from engine.errors import NotFound, StoreError
 from webapp.extensions import STORE, store
@@ -28,6 +28,8 @@ from webapp.services import accounts, rights, sessions
 
 RELAY = "nhop.relay"
 DOOR = "nhop.door"
+MOST_ROOMS = 50
+"""That one socket is in; a page needs two or three. What is watched is looked at again and again."""
 
 
 def attach(app: Flask, socketio: SocketIO, relay: Relay, watcher: RunWatcher, pages: RunPages, start: bool) -> None:
@@ -91,6 +93,8 @@ def _answered(door: Door, event: str, join: Callable[..., dict[str, Any]], *mess
     """What *join* answers, for whom the table of rights lets it."""
     if not door.hears(_sid()):
         return {"error": "too many messages"}
+    if len(rooms()) > MOST_ROOMS:
+        return {"error": "this page watches too much; load it anew"}
     try:
         if not rights.may(_account(), event):
             return {"error": "log in again", "login": True}

@@ -155,9 +155,12 @@ def setup(store: Store, token: str, name: str, password: str, now: datetime) -> 
     """
     if not setup_open(store, token):
         raise AccountError("this link has been used or replaced; the server prints a new one when it starts")
-    account = create(store, name, password, "admin", now)
-    store.users.use_setup_token(_digest(token))
-    return account
+    name = name.strip()
+    check_name(store, name)
+    kept = hashed(password, name)
+    if not store.users.use_setup_token(_digest(token)):
+        raise AccountError("this link has been used just now")
+    return create_hashed(store, name, kept, "admin", now)
 
 
 def _digest(token: str) -> str:

@@ -30,6 +30,8 @@ SIZES = (25, 50, 100, 200)
 MOST_COLUMNS = 40
 NARROWEST, WIDEST = 40, 1200
 LONGEST_NAME = 60
+MOST_VIEWS = 100
+"""That an account keeps."""
 LONGEST_QUERY = 6000
 COLUMNS = "name,state,experiment,started,active,host,result"
 """What the list shows of whom has not chosen yet."""
@@ -466,7 +468,7 @@ def save_view(store: Store, account: Account, name: str, shared: bool, query: st
     """Save what an address asks, without its place, under a name; its id.
 
     Raises:
-        AccountError: the name will not do.
+        AccountError: the name will not do, or there are too many.
         QueryError: the address is not understood.
         Forbidden: the account may not share.
     """
@@ -475,6 +477,9 @@ def save_view(store: Store, account: Account, name: str, shared: bool, query: st
         raise AccountError(f"a view needs a name of at most {LONGEST_NAME} characters")
     if shared and not account.may_edit:
         raise Forbidden("this account may keep views for itself; ask an editor to share one")
+    own = {view["name"] for view in store.views.of(account.id)}
+    if name not in own and len(own) >= MOST_VIEWS:
+        raise AccountError(f"an account keeps at most {MOST_VIEWS} views; delete one first")
     asked = Asked.of(dict(parse_qsl(query)))
     columns(asked.columns)
     where.parse(asked.where)

@@ -15,14 +15,17 @@ from webapp.services.accounts import NAME, ROLES, Account
 LONGEST_SUBJECT = 300
 
 
-def enter(store: Store, settings: Settings, subject: str, name: str, role: str | None, now: datetime) -> Account:
-    """The account of a *subject*, made when it comes for the first time; with another *role* than it had, if one is
-    given, its older sessions end. An account with a password belongs to whoever knows that, whatever *name* is said.
+def enter(
+    store: Store, settings: Settings, subject: str, name: str, role: str | None, now: datetime
+) -> tuple[Account, str]:
+    """The account of a *subject*, made when it comes for the first time, and what of it was changed, in words. With
+    another *role* than it had, if one is given, its older sessions end. An account with a password belongs to whoever
+    knows that, whatever *name* is said.
 
     Raises:
         AccountError: no account can be made of it, or it is deactivated.
     """
-    found = store.users.of_subject(subject[:LONGEST_SUBJECT])
+    found, told = store.users.of_subject(subject[:LONGEST_SUBJECT]), ""
     if found is None:
         role = role or settings.login_role
         if not role:
@@ -31,13 +34,15 @@ def enter(store: Store, settings: Settings, subject: str, name: str, role: str |
             raise AccountError("the name must be 1 to 50 letters, digits or . @ + - _")
         if not store.users.create(name, "", role, now, subject[:LONGEST_SUBJECT]):
             raise AccountError(f"the name {name} belongs to another account; ask an administrator")
+        told = f"the account was made, as {role}"
     elif role and role != found["role"]:
         store.users.change(found["_id"], role=role)
         store.sessions.end_all(found["_id"])
+        told = f"was {found['role']} and is {role} now"
     account = accounts.find(store, found["_id"] if found else name.casefold())
     if account is None:
         raise AccountError("this account is deactivated; ask an administrator")
-    return account
+    return account, told
 
 
 def role_of(settings: Settings, claims: Mapping[str, Any]) -> str | None:

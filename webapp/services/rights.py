@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from engine.store.audit import IN, OUT
 from webapp.errors import Forbidden
 from webapp.services.accounts import Account
 
@@ -47,10 +48,10 @@ ROUTES: Mapping[tuple[str, str], Rule] = {
     ("bootstrap.static", "GET"): Rule(ANYBODY),
     ("health.healthz", "GET"): Rule(ANYBODY),
     ("auth.login", "GET"): Rule(ANYBODY),
-    ("auth.enter", "POST"): Rule(ANYBODY, "logged in"),
+    ("auth.enter", "POST"): Rule(ANYBODY, IN),
     ("outside.ask", "GET"): Rule(ANYBODY),
-    ("outside.come", "GET"): Rule(ANYBODY, "logged in"),
-    ("auth.logout", "POST"): Rule(VIEWER, "logged out"),
+    ("outside.come", "GET"): Rule(ANYBODY, IN),
+    ("auth.logout", "POST"): Rule(VIEWER, OUT),
     ("auth.setup", "GET"): Rule(ANYBODY),
     ("auth.make_administrator", "POST"): Rule(ANYBODY, "made the first administrator"),
     ("account.index", "GET"): Rule(VIEWER),
@@ -124,7 +125,7 @@ ROUTES: Mapping[tuple[str, str], Rule] = {
     ("history.imports", "GET"): Rule(EDITOR),
     ("history.import_runs", "POST"): Rule(EDITOR, "imported runs of another database"),
     ("history.import_folder", "POST"): Rule(EDITOR, "imported runs of a folder"),
-    ("history.cancel_import", "POST"): Rule(EDITOR, "cancelled an import of runs"),
+    ("history.cancel_import", "POST"): Rule(OWNER, "cancelled an import of runs"),
     ("history.keep_columns", "POST"): Rule(VIEWER, "chose columns of the history"),
     ("history.save_view", "POST"): Rule(VIEWER, "saved a view of the history"),
     ("history.drop_view", "POST"): Rule(VIEWER, "deleted a view of the history"),

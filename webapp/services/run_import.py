@@ -18,6 +18,7 @@ from engine.settings import Settings
 from engine.store import Store
 from engine.store.run_copies import Elsewhere, File, Incoming, RunCopies
 from engine.store.runs import run_id_text
+from webapp.errors import Forbidden
 from webapp.services.accounts import Account
 from webapp.services.connections import Connection, everything
 from webapp.services.histories import OWN, Histories, History
@@ -123,12 +124,15 @@ def from_folder(
         raise
 
 
-def cancel(store: Store, settings: Settings, import_id: str, now: datetime) -> None:
+def cancel(store: Store, settings: Settings, account: Account, import_id: str, now: datetime) -> None:
     """End an import; what was taken over stays.
 
     Raises:
         NotFound: there is none that goes on.
+        Forbidden: somebody else has begun it.
     """
+    if (owner := store.imports.begun_by(import_id)) and not account.may_stop(owner):
+        raise Forbidden("only who began an import, or an administrator, may cancel it")
     if not store.imports.end(import_id, "CANCELLED", now):
         raise NotFound("this import is over, or there is none")
     zip_path(settings, import_id).unlink(missing_ok=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -245,6 +247,50 @@ def test_the_audit_log_forgets_what_is_old_and_what_is_too_much(
         audit.record(store, settings, "eve", f"new {number}", "here", NOW)
     store.audit.forget(NOW - timedelta(days=365))
     assert [entry["what"] for entry in store.audit.page(100)] == [f"new {number}" for number in range(7, 2, -1)]
+
+
+def test_whoever_fails_and_is_refused_a_lot_drives_no_change_out_of_the_log(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_audit, "MOST", 8)
+    monkeypatch.setattr(stored_audit, "MOST_FRUITLESS", 3)
+    audit.record(store, settings, "eve", "changed a role", "here", NOW)
+    for number in range(10):
+        audit.record(store, settings, f"mallory{number}", stored_audit.FAILED, "here", NOW)
+        audit.record(store, settings, "vera", "queued a sweep", "here", NOW, refused=True)
+        audit.record(store, settings, "vera", "logged in", "here", NOW)
+    store.audit.forget(NOW - timedelta(days=365))
+    assert [entry["what"] for entry in store.audit.page(100)] == [
+        "logged in",
+        "queued a sweep",
+        stored_audit.FAILED,
+        "changed a role",
+    ]
+
+
+def test_the_first_link_makes_one_administrator_though_two_come_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = accounts.new_setup_token(store, NOW)
+    both = threading.Barrier(2)
+    hashed = accounts.hashed
+
+    def slow(password: str, name: str) -> str:
+        both.wait(10)
+        return hashed(password, name)
+
+    monkeypatch.setattr(accounts, "hashed", slow)
+
+    def come(name: str) -> str:
+        try:
+            return accounts.setup(store, link, name, PASSWORD, NOW).name
+        except AccountError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(2) as pool:
+        told = sorted(pool.map(come, ("ada", "eve")))
+    assert len(store.users.all()) == 1
+    assert "this link has been used just now" in told
 
 
 def test_names_of_browsers_are_readable() -> None:

@@ -39,6 +39,9 @@ def test_whom_a_trusted_proxy_names_is_in(store: Store, tmp_path: Path) -> None:
     page = behind_a_proxy(store, tmp_path)
     assert page.get("/", headers={"X-Remote-User": "Vera"}).status_code == 200
     assert page.get("/").status_code == 200, "the session that it began goes on"
+    (entry,) = store.audit.page(9)
+    assert (entry["who"], entry["what"], entry["where"]) == ("Vera", "logged in", "127.0.0.1")
+    assert entry["detail"] == "named by the proxy; the account was made, as viewer"
     found = store.users.get("vera")
     assert found is not None
     assert (found["name"], found["role"], found["password_hash"]) == ("Vera", "viewer", "")
@@ -104,12 +107,14 @@ def test_whom_the_provider_has_checked_is_in_with_the_role_of_its_groups(
     assert (answer.status_code, answer.headers["Location"], known.problems) == (303, "/history", [])
     assert page.get("/sweeps/new").status_code == 200
     assert page.get("/accounts").status_code == 403
-    assert store.audit.page(1)[0]["who"] == "Vera"
+    first = store.audit.page(1)[0]
+    assert (first["who"], first["what"], first["detail"]) == ("Vera", "logged in", "the account was made, as editor")
     known.claims = {"sub": "42", "preferred_username": "renamed", "groups": ["lab", "chiefs"]}
     other = page.application.test_client()
     assert other.get(way_back(other, known)).status_code == 303
     assert other.get("/accounts").status_code == 200
     assert page.get("/").status_code == 303, "another role ends the older sessions"
+    assert "was editor and is admin now" in [entry["detail"] for entry in store.audit.page(9)]
     assert [found["name"] for found in store.users.all()] == ["Vera"], "the same subject is the same account"
 
 
@@ -120,6 +125,7 @@ def test_another_subject_gets_no_account_that_exists(store: Store, tmp_path: Pat
     assert answer.status_code == 403
     assert "belongs to another account" in answer.get_data(as_text=True)
     assert page.get("/").status_code == 303
+    assert [(entry["who"], entry["what"]) for entry in store.audit.page(9)] == [("ada", "failed to log in")]
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def world(store: Store, settings: Settings) -> dict[str, Any]:
     """Things of olga, as parts of addresses."""
     olga = Account("olga", "olga", "editor", 0)
     store.runs.create({"status": "RUNNING"})
+    store.imports.create({"_id": "begun", "by": "olga", "at": NOW, "kind": "database", "source": "x", "runs": []}, NOW)
     datasets.upload(store, settings, olga, BytesIO(b"a,b,c\n" + b"1,2,3\n4,5,6\n" * 20), "table.csv", "table", NOW)
     return {
         "sweep_id": store.sweeps.create("x", "olga", {}, 1, 1, 1, NOW),
@@ -58,7 +59,7 @@ def world(store: Store, settings: Settings) -> dict[str, Any]:
         "view_id": "x",
         "session_id": "x",
         "link_id": "x",
-        "import_id": "x",
+        "import_id": "begun",
         "board_id": "x",
         "part": "x",
         "filename": "css/nhop.css",

@@ -173,6 +173,20 @@ def test_an_import_that_was_broken_off_begins_again(
 
 
 @pytest.mark.usefixtures("other")
+def test_an_import_is_cancelled_by_nobody_else(
+    ada: FlaskClient, login: Callable[[str, str], FlaskClient], store: Store
+) -> None:
+    ask(ada, every="1")
+    (job,) = store.imports.all()
+    eve = login("eve", "editor")
+    path = f"/history/import/{job['_id']}/cancel"
+    assert path not in eve.get("/history/import").get_data(as_text=True)
+    assert path in ada.get("/history/import").get_data(as_text=True)
+    assert eve.post(path, data={"csrf_token": token(eve, "/")}).status_code == 403
+    assert store.imports.all()[0]["state"] != "CANCELLED"
+
+
+@pytest.mark.usefixtures("other")
 def test_an_import_is_cancelled(
     ada: FlaskClient, store: Store, work: Callable[..., bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:

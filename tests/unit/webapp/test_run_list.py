@@ -554,6 +554,12 @@ def test_views_are_saved_shared_and_deleted(
     for bad in ({"name": "", "query": ""}, {"name": "x", "query": "where=a+<"}, {"name": "x" * 90, "query": ""}):
         assert save(eve, **bad).status_code == 400
 
+    for number in range(history.MOST_VIEWS - 1):
+        store.views.put("eve", f"view {number}", False, "", NOW)
+    assert save(eve, name="one more", query="").status_code == 400
+    assert save(eve, name="mine", query="where=a=2").status_code == 303, "over the one of this name"
+    assert "the large" in eve.get("/history").get_data(as_text=True)
+
     view = dict(parse_qsl(path.split("?")[1]))["view"]
     gone = {"csrf_token": token(eve, "/history")}
     assert eve.post(f"/history/views/{view}/delete", data=gone).status_code == 403
