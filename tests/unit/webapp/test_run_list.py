@@ -558,7 +558,12 @@ def test_views_are_saved_shared_and_deleted(
         store.views.put("eve", f"view {number}", False, "", NOW)
     assert save(eve, name="one more", query="").status_code == 400
     assert save(eve, name="mine", query="where=a=2").status_code == 303, "over the one of this name"
-    assert "the large" in eve.get("/history").get_data(as_text=True)
+    for number in range(250):
+        store.views.put("mallory", f"loud {number}", True, "", NOW)
+    html = eve.get("/history").get_data(as_text=True)
+    assert "view 0" in html, "one's own are there, however many others share"
+    assert "view 98" in html
+    assert "the large" in ada.get("/history").get_data(as_text=True)
 
     view = dict(parse_qsl(path.split("?")[1]))["view"]
     gone = {"csrf_token": token(eve, "/history")}
