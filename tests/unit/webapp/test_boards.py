@@ -269,10 +269,11 @@ def test_the_same_runs_have_one_and_nobody_has_many(boards: Boards) -> None:
 
 
 @pytest.mark.usefixtures("standing_in")
-def test_one_that_nobody_uses_ends(boards: Boards, store: Store) -> None:
+def test_one_that_nobody_uses_ends(boards: Boards, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service.sessions, "alive", lambda _, digests, now: set(digests))
     board = boards.open(person("a"), "s", "", ["1"])
     board.used -= service.IDLE_SECONDS - 1
-    boards._end_idle()
+    boards.turn(NOW)
     assert not gone(board)
     board.used -= 2
     boards.turn(NOW)
