@@ -198,7 +198,7 @@ def measure(count: int, metrics: int, points: int, rounds: int, port: int) -> No
                 address,
                 _,
                 _,
-            ) in pages:  # all of them first: a database goes on with what nobody waits for any more
+            ) in pages:  # first: a database works on for whom nobody waits any more
                 browser.get(address)
                 pages_ms[name] = [browser.get(address)[1] for _ in range(rounds)]
                 print(f"{name}: {shown(pages_ms[name])} ms", file=sys.stderr)
