@@ -216,10 +216,12 @@ def _test(uri: str, host: str, name: str, prefix: str) -> str:
         runs = f"{count:,} run{'' if count == 1 else 's'}"
         return f"{runs} found, prefix {prefix}" if prefix else f"{runs} found"
     others = sorted(found.removesuffix(RUNS).removesuffix("_") for found in names if found.endswith(f"_{RUNS}"))
-    there = [found or "none" for found in ([""] if RUNS in names else []) + others][:10]
     where = f"no runs there: {name} has no collection {begin}{RUNS}"
+    there = ["there are runs without a prefix: leave it empty"] if RUNS in names else []
+    if others:
+        there.append(f"prefixes found: {', '.join(others[:10])}")
     if there:
-        raise ConfigError([Problem("prefix", f"{where}; prefixes found: {', '.join(there)}")])
+        raise ConfigError([Problem("prefix", "; ".join([where, *there]))])
     raise ConfigError([Problem("database", f"{where}, nor any with a prefix")])
 
 

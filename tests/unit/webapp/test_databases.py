@@ -163,9 +163,14 @@ def test_what_was_found_instead_of_runs(ada: FlaskClient, other: Store, database
     assert "no collection runs, nor any with a prefix" in nothing
     put_runs(other.database, 1, prefix="exp_")
     prefixes = add(ada, uri=database_uri, database=other.database.name).get_data(as_text=True)
-    assert "prefixes found: exp" in prefixes
+    assert "no collection runs; prefixes found: exp." in prefixes
+    put_runs(other.database, 1)
+    wrong = add(ada, uri=database_uri, database=other.database.name, prefix="wrong").get_data(as_text=True)
+    assert "wrong_runs; there are runs without a prefix: leave it empty; prefixes found: exp." in wrong
     silent = add(ada, uri=f"mongodb://127.0.0.1:{free_ports(1)[0]}/", database="sacred").get_data(as_text=True)
     assert "cannot be reached" in silent
+    assert add(ada, uri=database_uri, database=other.database.name).status_code == 303
+    assert "<td>–</td>" in ada.get("/history/databases").get_data(as_text=True)
 
 
 def test_only_an_administrator_manages_them(login: Callable[[str, str], FlaskClient]) -> None:
