@@ -13,6 +13,7 @@ const button = document.querySelector("[data-show-fresh]");
 const progress = document.querySelector("[data-progress]");
 const legend = document.querySelector("[data-legend]");
 const total = document.querySelector("[data-total]");
+const words = document.querySelector("[data-words]");
 
 let newest = asked.newest;
 const waiting = new Set();
@@ -70,6 +71,7 @@ function take({ html, gone, moved, total: all, states, progress: now }) {
   rows.dispatchEvent(new Event("change", { bubbles: true }));
   tellFresh();
   total.textContent = count(all);
+  words.textContent = words.dataset.words.split("|")[all === 1 ? 0 : 1];
   for (const link of legend.querySelectorAll("[data-key]")) link.querySelector(".count").textContent = count(states[link.dataset.key] ?? 0);
   tellProgress(now);
 }

@@ -30,7 +30,8 @@ def test_states_are_those_of_the_legend() -> None:
 
 def test_results_of_numpy_are_unwrapped() -> None:
     assert runs.result({"py/object": "numpy.float64", "dtype": "float64", "value": 0.25}) == "0.25"
-    assert runs.result({"accuracy": 1}) == '{"accuracy": 1}'
+    assert runs.result({"accuracy": {"value": 0.98765432, "dtype": "float64"}, "ok": True}) == "accuracy 0.987654 · ok true"
+    assert runs.result({"a": {"b": 1.23456789}}) == '{"a": {"b": 1.23457}}'
 
 
 def test_older_runs_are_on_the_next_page(ada: FlaskClient, store: Store) -> None:
@@ -61,3 +62,34 @@ def test_a_run_of_a_sweep_links_to_it(ada: FlaskClient, store: Store) -> None:
 def test_a_run_that_is_not_there(ada: FlaskClient) -> None:
     for missing in ("99", "x" * 300, "9" * 40, "a/b"):
         assert ada.get(f"/history/{missing}").status_code == 404
+
+
+def test_an_error_below_the_history_leads_back_to_it(ada: FlaskClient, visitor: FlaskClient) -> None:
+    for path in ("/history/999", "/history?database=nowhere", "/history/compare?run=1"):
+        page = ada.get(path).get_data(as_text=True)
+        assert 'href="/history">To the history</a>' in page, path
+        assert "To the sweeps" not in page
+    assert "To the sweeps" in ada.get("/nowhere").get_data(as_text=True)
+    assert visitor.get("/history/999").status_code == 303
+
+
+def test_one_run_is_no_runs(ada: FlaskClient, store: Store) -> None:
+    def words(**asked: str) -> str:
+        page = ada.get("/history", query_string=asked).get_data(as_text=True)
+        found = re.search(r'<p class="unit" role="status">(.+?)</p>', page, re.DOTALL)
+        assert found
+        return " ".join(re.sub(r"<[^>]+>", " ", found[1]).split())
+
+    assert words() == "0 runs"
+    store.database["runs"].insert_one({"_id": 1, "config": {"lr": 1}})
+    assert words() == "1 run"
+    assert words(where="config.lr = 1") == "1 run matches. Show all"
+    store.database["runs"].insert_one({"_id": 2, "config": {"lr": 1}})
+    assert words() == "2 runs"
+    assert words(where="config.lr = 1") == "2 runs match. Show all"
+
+
+def test_what_is_wrong_with_a_filter_is_said_once(ada: FlaskClient) -> None:
+    page = ada.get("/history", query_string={"where": "a ?"}).get_data(as_text=True)
+    assert page.count("After a comes one of") == 1
+    assert re.search(r'href="/history\?">\s*Show all runs</a>', page)
