@@ -83,6 +83,7 @@ def test_a_plain_sacred_script_is_followed(
     card = ada.locator("[data-metric='training.loss']")
     expect(card.locator("[data-place]")).to_have_attribute("data-points", "3")
     expect(card.locator("[data-place]")).to_have_attribute("aria-label", re.compile("last value 0.125"))
+    expect(card.locator(".chart-about")).to_have_text("3 points, the last one 0.125.")
     kept = tmp_path / "kept.txt"
     kept.write_text("an artifact")
     script.do(f"keep {kept}", "info phase second")

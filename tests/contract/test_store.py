@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from engine.store.events import draft
 from engine.store.runs import parse_run_id
 from engine.store.trials import from_document, to_document
 from tests.contract.conftest import BACKENDS, server
+from tests.waiting import wait_until
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 LEASE = timedelta(seconds=20)
@@ -518,8 +520,15 @@ def test_a_server_that_has_stopped_answering_is_unavailable_within_the_limit(bac
 
 
 def _suspend(process: psutil.Process) -> None:
+    """Stop the server, all of its threads: a thread on another processor may still answer after the signal was sent."""
     for one in (process, *process.children(recursive=True)):
         one.send_signal(signal.SIGSTOP)
+        threads = [f"/proc/{one.pid}/task/{thread.id}/stat" for thread in one.threads()]
+        wait_until(partial(_all_stopped, threads), 5, "the stop of all its threads")
+
+
+def _all_stopped(threads: list[str]) -> bool:
+    return all(Path(one).read_text().rpartition(") ")[2].startswith("T") for one in threads)
 
 
 def _resume(process: psutil.Process) -> None:

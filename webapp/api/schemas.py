@@ -246,7 +246,7 @@ class Run(BaseModel):
     started: datetime | None
     active: datetime | None = Field(description="Its last sign of life.")
     host: str | None
-    result: str | None
+    result: Any = Field(description="In a list of runs its text; of one run what was recorded.")
 
 
 class RunDetail(Run):

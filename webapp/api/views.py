@@ -215,7 +215,11 @@ def get_run(run_id: str) -> schemas.RunDetail:
     document = runs.find(store().run_parts, run_id)
     info = document.get("info")
     kept = {key: value for key, value in info.items() if key != "metrics"} if isinstance(info, Mapping) else info
-    recorded = {"config": plain(document.get("config")), "info": plain(kept)}
+    recorded = {
+        "config": plain(document.get("config")),
+        "info": plain(kept),
+        "result": plain(runs.unwrap(document.get("result"))),
+    }
     return schemas.RunDetail.model_validate({**asdict(runs.row(document, _now())), **recorded})
 
 

@@ -7,6 +7,7 @@ import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +24,7 @@ from webapp.services.run_index.fields import DATES, EPOCH, OWN, Value
 from webapp.services.run_index.follower import Progress
 from webapp.services.run_index.index import Found
 from webapp.services.run_index.query import Place, Query, canonical
-from webapp.services.runs import LEGEND
+from webapp.services.runs import LEGEND, result
 
 PAGE = 50
 SIZES = (25, 50, 100, 200)
@@ -302,6 +303,9 @@ def cell(run: Found, name: str, value: Value | None) -> Cell:
         return Cell("duration", value)
     if isinstance(value, float):
         return Cell("number", f"{value:.6g}")
+    if name == "result" and str(value).startswith("{"):
+        with suppress(ValueError):
+            return Cell("text", result(json.loads(str(value))))
     return Cell("number" if isinstance(value, int) else "text", str(value))
 
 

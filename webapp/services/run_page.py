@@ -191,10 +191,11 @@ def _names(value: Any) -> list[str]:
 
 def _repositories(value: Any) -> list[Repository]:
     found = [item for item in (value if isinstance(value, list) else [])[:MOST_NAMES] if isinstance(item, Mapping)]
-    return [
+    told = (
         Repository(text(item.get("url") or "no address"), text(item.get("commit") or ""), bool(item.get("dirty")))
         for item in found
-    ]
+    )
+    return list(dict.fromkeys(told))  # Sacred names it once for every source
 
 
 def _resources(value: Any) -> list[tuple[str, str]]:

@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from webapp.services.runs import text, unwrap
+from webapp.services.runs import rounded, text, unwrap
 
 DEEPEST = 12
 MOST_NODES = 2000
 LONGEST_VALUE = 2000
-SHOWN_DIGITS = 6
 MISSING = object()
 """What a place holds that is not there."""
 
@@ -83,17 +82,6 @@ def _told(value: Any, other: Any) -> str:
     if same(value, other):
         return ""
     return "nothing" if other is MISSING else text(rounded(other)) or '""'
-
-
-def rounded(value: Any) -> Any:
-    """*value* with its floats at SHOWN_DIGITS significant digits, for people to read."""
-    if isinstance(value, float) and math.isfinite(value):
-        return float(f"{value:.{SHOWN_DIGITS}g}")
-    if isinstance(value, list):
-        return [rounded(item) for item in value]
-    if isinstance(value, Mapping):
-        return {name: rounded(item) for name, item in value.items()}
-    return value
 
 
 def flat(value: Any, above: str = "", depth: int = 0) -> dict[str, Any]:

@@ -22,6 +22,8 @@ SILENT = timedelta(seconds=120)
 """A RUNNING run without a heartbeat for longer is probably dead (SacredBoard's rule): that of 12 of Sacred's beats."""
 BEATS = 12
 
+SHOWN_DIGITS, FEW = 6, 6
+"""Significant digits of a number, and the values of a result that are told by name."""
 LONGEST_TEXT = 200
 LONGEST_ID = 1500
 
@@ -116,11 +118,26 @@ def is_sweep(config: Any) -> bool:
 
 
 def result(value: Any) -> str:
-    """A result as text; what jsonpickle made of a numpy number is unwrapped."""
+    """A result as text; what jsonpickle made of a numpy number is unwrapped, a few values are told by name."""
     value = unwrap(value)
     if isinstance(value, float):
-        return f"{value:.6g}"
-    return text(value)
+        return f"{value:.{SHOWN_DIGITS}g}"
+    if isinstance(value, Mapping) and 0 < len(value) <= FEW:
+        values = {name: unwrap(one) for name, one in value.items()}
+        if not any(isinstance(one, Mapping | list) for one in values.values()):
+            return " · ".join(f"{name} {result(one)}" for name, one in values.items())
+    return text(rounded(value))
+
+
+def rounded(value: Any) -> Any:
+    """*value* with its floats at SHOWN_DIGITS significant digits, for people to read."""
+    if isinstance(value, float) and math.isfinite(value):
+        return float(f"{value:.{SHOWN_DIGITS}g}")
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: rounded(item) for name, item in value.items()}
+    return value
 
 
 def unwrap(value: Any) -> Any:

@@ -16,8 +16,8 @@ from engine.store.run_parts import RunParts
 from webapp.errors import QueryError
 from webapp.services import run_files, run_metrics, run_output
 from webapp.services.run_metrics import Metric, Numbers
-from webapp.services.run_values import MISSING, flat, rounded, same
-from webapp.services.runs import Document, RunRow, date, find, finite, row, text, unwrap
+from webapp.services.run_values import MISSING, flat, same
+from webapp.services.runs import Document, RunRow, date, find, finite, rounded, row, text, unwrap
 
 LEAST, MOST = 2, 50
 MOST_LINES = 1500
@@ -213,7 +213,13 @@ def _results(documents: Sequence[Document]) -> list[Line]:
     results = [unwrap(document.get("result")) for document in documents]
     if not any(isinstance(result, Mapping | list) for result in results):
         return []
-    return _lines([flat(result) if isinstance(result, Mapping | list) else {"": result} for result in results])
+    return _lines([_values(result) for result in results])
+
+
+def _values(result: Any) -> dict[str, Any]:
+    if result is None:
+        return {}
+    return flat(result) if isinstance(result, Mapping | list) else {"": result}
 
 
 def spread(numbers: Sequence[float | None]) -> Spread:

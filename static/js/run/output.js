@@ -7,9 +7,10 @@ const MOST = 3_000_000; // characters that the page holds
 const LONGEST_LINE = 20_000;
 
 export class Output {
-  constructor(section, id, { text, start, end, total }) {
+  // isLive says whether more can come.
+  constructor(section, id, { text, start, end, total }, isLive) {
     const find = (what) => section.querySelector(`[data-output-${what}]`);
-    Object.assign(this, { id, place: find("text"), words: find("words"), earlier: find("earlier"), start, end: start, total, parts: [] });
+    Object.assign(this, { id, isLive, place: find("text"), words: find("words"), earlier: find("earlier"), start, end: start, total, parts: [] });
     this.open = { text: "", node: element("span", { class: "out-open" }) };
     this.style = plainStyle;
     this.place.append(this.open.node);
@@ -57,7 +58,7 @@ export class Output {
     const shown = this.parts.length > 0 || this.open.text.length > 0;
     this.place.hidden = !shown;
     this.earlier.hidden = this.start === 0;
-    this.words.textContent = !shown ? "Nothing was written yet." : this.start > 0 ? `The last ${count(this.end - this.start)} of ${count(this.total)} characters.` : "";
+    this.words.textContent = !shown ? (this.isLive() ? "Nothing was written yet." : "No output was recorded.") : this.start > 0 ? `The last ${count(this.end - this.start)} of ${count(this.total)} characters.` : "";
   }
 
   async more() {

@@ -9,7 +9,9 @@ import { watchTrees } from "./tree.js";
 const RENEW = 5000;
 
 const run = island("run");
-const output = new Output(document.querySelector("[data-output]"), run.id, run.output);
+let state = run.state;
+const ended = () => !["running", "queued", "dead"].includes(state);
+const output = new Output(document.querySelector("[data-output]"), run.id, run.output, () => !ended());
 const axis = document.querySelector("[data-axis]");
 const smooth = document.querySelector("[data-smooth]");
 const chosen = () => [...document.querySelectorAll("[data-choose]:checked")].map((box) => box.value);
@@ -101,18 +103,21 @@ function renew() {
         watchTrees(shown);
         watchPreviews(shown);
       }
-      addMetrics(page);
+      renewMetrics(page);
     } catch { /* the next beat tries again */ }
     renewed = performance.now();
     renewing = 0;
   }, Math.max(0, renewed + RENEW - performance.now()));
 }
 
-// The charts of metrics that the run has logged since.
-function addMetrics(page) {
+// What is said of the metrics, and the charts of those that the run has logged since.
+function renewMetrics(page) {
   for (const fresh of page.querySelectorAll("[data-metric]")) {
     const name = fresh.dataset.metric;
-    if (cards.has(name)) continue;
+    if (cards.has(name)) {
+      document.querySelector(`[data-metric="${CSS.escape(name)}"] .chart-about`).textContent = fresh.querySelector(".chart-about").textContent;
+      continue;
+    }
     const title = fresh.querySelector("h2");
     const old = title.id;
     title.id = `chart-metric-${cards.size + 1}`;
@@ -125,9 +130,9 @@ function addMetrics(page) {
   }
 }
 
-let state = run.state;
 function tell(news) {
   state = news.state;
+  output.tell();
   document.querySelector("[data-state]").replaceChildren(badge(news.label, news.state));
   document.querySelector("[data-result]").textContent = news.result || "–";
   document.querySelector("[data-until-label]").textContent = news.ended ? "Ended" : "Last activity";
@@ -137,7 +142,6 @@ function tell(news) {
   socket?.renew();
 }
 
-const ended = () => !["running", "queued", "dead"].includes(state);
 let socket = null;
 if (run.live) {
   socket = connect(

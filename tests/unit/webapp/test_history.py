@@ -11,6 +11,8 @@ from flask.testing import FlaskClient
 
 from engine.store import Store
 from webapp.services import history, runs
+from webapp.services.run_index.index import Found
+from webapp.services.run_index.query import Place
 
 NOW = datetime.now(UTC)
 
@@ -30,7 +32,14 @@ def test_states_are_those_of_the_legend() -> None:
 
 def test_results_of_numpy_are_unwrapped() -> None:
     assert runs.result({"py/object": "numpy.float64", "dtype": "float64", "value": 0.25}) == "0.25"
-    assert runs.result({"accuracy": {"value": 0.98765432, "dtype": "float64"}, "ok": True}) == "accuracy 0.987654 · ok true"
+    assert (
+        runs.result({"accuracy": {"value": 0.98765432, "dtype": "float64"}, "ok": True})
+        == "accuracy 0.987654 · ok true"
+    )
+    found = Found(1, "1", "completed", None, None, Place(0, 0, 0))
+    cell = history.cell(found, "result", '{"loss": 0.123456789, "acc": 1}')
+    assert (cell.kind, cell.value) == ("text", "loss 0.123457 · acc 1")
+    assert history.cell(found, "result", '{"cut').value == '{"cut'
     assert runs.result({"a": {"b": 1.23456789}}) == '{"a": {"b": 1.23457}}'
 
 

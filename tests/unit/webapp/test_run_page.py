@@ -298,6 +298,13 @@ class TestConfiguration:
         assert (page.compared, page.earlier, page.differs) == ("run 1", "1", 1)
         assert page.config[0].was == "0.1"
 
+    def test_a_repository_that_every_source_names_is_told_once(self, store: Store, settings: Settings) -> None:
+        repository = {"url": "git@here", "commit": "abc", "dirty": True}
+        experiment = {"name": "a", "repositories": [repository, dict(repository), {**repository, "dirty": False}]}
+        store.database["runs"].insert_one({"_id": 1, "experiment": experiment})
+        page = run_page.run(store, Histories(settings, store).get(), "1", NOW)
+        assert [(one.url, one.dirty) for one in page.repositories] == [("git@here", True), ("git@here", False)]
+
     def test_the_command_line_repeats_a_plain_run(self, store: Store) -> None:
         by_hand = {"lr": 0.3, "net": {"units": [1, 2]}, "text": "a b", "n": "5"}
         document = {
