@@ -25,6 +25,8 @@ def imports() -> ResponseReturnValue:
 def import_runs() -> ResponseReturnValue:
     """Import runs of the database that is named: those that are chosen, or with `every` all."""
     keys = None if request.form.get("every") else chosen()
+    if keys is None:
+        g.detail = f"all runs of {g.database}"
     run_import.from_database(store(), history_shown(), g.viewer, keys, datetime.now(UTC))
     return redirect(url_for("history.imports", database=None), 303)
 
@@ -35,7 +37,7 @@ def import_folder() -> ResponseReturnValue:
     given = request.files.get("file")
     file, name = (cast(BinaryIO, given.stream), given.filename or "") if given else (None, "")
     try:
-        run_import.from_folder(store(), settings(), g.viewer, file, name, datetime.now(UTC))
+        g.detail = run_import.from_folder(store(), settings(), g.viewer, file, name, datetime.now(UTC))
     except ConfigError as error:
         page = run_import.page(store(), settings(), error.problems[0].message)
         return render_template("history/import.html", page=page), 400

@@ -22,7 +22,8 @@ from webapp.errors import Forbidden
 from webapp.services.accounts import Account
 from webapp.services.connections import Connection, everything
 from webapp.services.histories import OWN, Histories, History
-from webapp.services.run_index.fields import id_of, key_of
+from webapp.services.run_index.fields import cell, id_of, key_of
+from webapp.services.run_index.where import Condition, write
 
 log = logging.getLogger(__name__)
 Document = dict[str, Any]
@@ -58,6 +59,12 @@ class Import:
     def share(self) -> int:
         """Percent of the runs that have been looked at."""
         return round(100 * (self.taken + self.known + self.failures) / self.total) if self.total else 0
+
+    @property
+    def where(self) -> str:
+        """The filter that finds the runs it has copied; if all were here before, those of its source."""
+        name, value = ("at", self.at) if self.taken else ("source", self.source)
+        return write(Condition(f"info.imported.{name}", "=", (str(cell(value)),)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +105,11 @@ def from_database(store: Store, history: History, account: Account, keys: Sequen
 
 def from_folder(
     store: Store, settings: Settings, account: Account, file: BinaryIO | None, filename: str, now: datetime
-) -> None:
+) -> str:
     """Ask for the runs of a ZIP file, which is kept in the data directory until they are taken over.
+
+    Returns:
+        how many of which file, in words.
 
     Raises:
         ConfigError: the file will not do.
@@ -122,6 +132,7 @@ def from_folder(
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+    return f"{total:,} run{'' if total == 1 else 's'} of {about['source']}"
 
 
 def cancel(store: Store, settings: Settings, account: Account, import_id: str, now: datetime) -> None:

@@ -115,6 +115,32 @@ def test_runs_of_another_database_with_all_that_belongs_to_them(
     assert other.database["runs"].count_documents({}) == 4
 
 
+@pytest.mark.usefixtures("other")
+def test_an_import_leads_to_its_runs(ada: FlaskClient, store: Store, work: Callable[..., bool]) -> None:
+    def shown(at: int = 0) -> list[str]:
+        page = ada.get("/history/import").get_data(as_text=True)
+        link = re.findall(r'href="([^"]+)">Show them in the history', page)[at]
+        listed = ada.get(link.replace("&amp;", "&")).get_data(as_text=True)
+        return sorted(re.findall(r'class="row-link"\s+href="/history/(\d+)"', listed))
+
+    store.database["runs"].insert_one({"_id": 9})
+    for minute, chosen in enumerate((["1"], ["2"], ["1", "2"])):
+        assert ask(ada, id=chosen).status_code == 303
+        assert ada.get("/history/import").get_data(as_text=True).count("Show them in the history") == minute
+        store.database["imports"].update_one({"state": "RUNNING"}, {"$set": {"at": NOW + timedelta(minutes=minute)}})
+        assert work()
+    assert shown(2) == ["1"]
+    assert shown(1) == ["2"]
+    assert shown(0) == ["1", "2"], "all were here before"
+    send(ada, zipped({"7/run.json": b'{"status": "COMPLETED"}'}), "a, b and c.zip")
+    assert store.audit.page(1)[0]["detail"] == "1 run of a, b and c.zip"
+    assert work()
+    store.database["imports"].update_one(
+        {"kind": "folder"}, {"$set": {"at": NOW + timedelta(days=1), "taken": 0, "known": 1}}
+    )
+    assert shown() == ["7"]
+
+
 def test_importing_twice_makes_no_doubles(
     ada: FlaskClient, store: Store, other: Store, work: Callable[..., bool]
 ) -> None:
