@@ -22,8 +22,8 @@ EMPTY: Document = {"tags": [], "notes": "", "version": 0}
 
 
 class RunNotes:
-    """A document: {_id: "DATABASE/RUN", database, run, tags, notes, archived, version, by, at}. *database* is ""
-    for the database that NHOP itself uses."""
+    """A document: {_id: "DATABASE/RUN", database, run, tags, notes, archived, batch, version, by, at}. *database* is ""
+    for the database that NHOP itself uses; *batch* is of those that were archived together."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._collection = database.get_collection("run_notes", lenient(database))
@@ -40,6 +40,12 @@ class RunNotes:
         with answered():
             found = list(self._collection.find({"_id": {"$in": list(keys)}}))
         return {keys[document["_id"]]: document for document in found}
+
+    def archived(self, database: str, batch: str) -> list[Any]:
+        """The runs of a batch that are in the archive."""
+        with answered():
+            found = self._collection.find({"database": database, "archived": True, "batch": batch}, {"run": 1})
+            return [document["run"] for document in found]
 
     def put(
         self, database: str, run_id: Any, tags: Sequence[str], notes: str, version: int, by: str, at: datetime

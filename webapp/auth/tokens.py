@@ -30,13 +30,14 @@ def create() -> ResponseReturnValue:
         problems = {problem.key: problem.message for problem in error.problems}
         page = tokens.page(store(), g.viewer, _now(), typed=typed, problems=problems)
         return render_template("auth/tokens.html", page=page), 400
+    g.detail = f"{typed['name'].strip()}, {tokens.SCOPES[typed['scope']].lower()}"
     return render_template("auth/tokens.html", page=tokens.page(store(), g.viewer, _now(), new=new)), 201
 
 
 @blueprint.post("/<token_id>/revoke")
 def revoke(token_id: str) -> ResponseReturnValue:
     """End a token."""
-    tokens.revoke(store(), g.viewer, token_id)
+    g.detail = tokens.revoke(store(), g.viewer, token_id)
     flash("Revoked: the token opens nothing any more.")
     return redirect(url_for("tokens.index"), 303)
 

@@ -33,6 +33,7 @@ def connect() -> ResponseReturnValue:
         return render_template(
             "history/databases.html", page=connections.page(store(), typed=chosen, problems=problems)
         ), 400
+    g.detail = f"{' '.join(typed['name'].split())}: {found}"
     flash(f"Added: {found}.")
     return redirect(url_for("history.databases"), 303)
 
@@ -41,5 +42,6 @@ def connect() -> ResponseReturnValue:
 def disconnect(name: str) -> ResponseReturnValue:
     """Forget a connection."""
     connections.drop(store(), name)
+    g.detail = name
     flash("Removed: the database itself is as it was.")
     return redirect(url_for("history.databases"), 303)

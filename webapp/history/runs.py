@@ -14,6 +14,7 @@ from webapp.errors import QueryError
 from webapp.extensions import store
 from webapp.filters import run_url
 from webapp.history.blueprint import blueprint, history_shown
+from webapp.history.work import told
 from webapp.services import run_files, run_metrics, run_notes, run_output, run_page, run_work
 from webapp.services.runs import find, row
 
@@ -118,6 +119,7 @@ def write_notes() -> ResponseReturnValue:
     """Replace the tags and notes of a run."""
     run_id = request.form.get("id", "")
     history = history_shown()
+    g.detail = told([run_id])
     run_notes.write(store(), history, g.viewer, run_id, request.form, datetime.now(UTC))
     history.poke(run_id)
     flash("Tags and notes are saved.")

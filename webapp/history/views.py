@@ -62,11 +62,14 @@ def save_view() -> ResponseReturnValue:
     query = form.get("query", "").removeprefix("?")
     name = form.get("name", "")
     view = history.save_view(store(), g.viewer, name, bool(form.get("shared")), query, datetime.now(UTC))
+    g.detail = f"{' '.join(name.split())}{', shared' if form.get('shared') else ''}"
     return redirect(url_for("history.index", view=view), 303)
 
 
 @blueprint.post("/views/<view_id>/delete")
 def drop_view(view_id: str) -> ResponseReturnValue:
     """Delete a view; the list stays as it is."""
+    name = next((view.name for view in history.views(store(), g.viewer) if view.id == view_id), "")
     history.drop_view(store(), g.viewer, view_id)
+    g.detail = name
     return redirect(url_for("history.index"), 303)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
@@ -15,7 +16,7 @@ from webapp.services import history as listing
 from webapp.services import run_export, run_work
 
 UNDO = "undo"
-"""What the session keeps for the next list: {database, count, batch, left} of what was just deleted."""
+"""What the session keeps for the next list: {did: archived or deleted, database, count, batch, left}."""
 TOLD = 20
 """Runs that the audit log names."""
 
@@ -31,18 +32,23 @@ def mark() -> ResponseReturnValue:
 
 @blueprint.post("/archive")
 def archive() -> ResponseReturnValue:
-    """Put runs into the archive, or with `back` take them out."""
-    away = "back" not in request.form
-    count = run_work.archive(store(), history_shown(), g.viewer, chosen(), away, _now())
-    flash(f"{_runs(count)} archived; lists leave them out." if away else f"{_runs(count)} back from the archive.")
+    """Put runs into the archive, or with `back` take them out: those that are chosen, or of `batch`."""
+    batch = request.form.get("batch", "")[:40]
+    keys = run_work.archived_with(store(), history_shown(), batch) if batch else chosen()
+    if batch or "back" in request.form:
+        g.detail = f"took out {told(keys)}"
+        count = run_work.take_out(store(), history_shown(), g.viewer, keys, _now())
+        flash(f"{_runs(count)} back from the archive.")
+    else:
+        g.detail = f"archived {told(keys)}"
+        _offer_undo("archived", run_work.archive(store(), history_shown(), g.viewer, keys, _now()))
     return _back()
 
 
 @blueprint.post("/delete")
 def delete() -> ResponseReturnValue:
     """Delete runs, which can be had back for 7 days."""
-    undo = run_work.delete(store(), history_shown(), g.viewer, chosen(), _now())
-    session[UNDO] = {"database": g.database, "count": undo.count, "batch": undo.batch, "left": undo.left}
+    _offer_undo("deleted", run_work.delete(store(), history_shown(), g.viewer, chosen(), _now()))
     return _back()
 
 
@@ -56,8 +62,9 @@ def deleted() -> ResponseReturnValue:
 def restore() -> ResponseReturnValue:
     """Have deleted runs back: each `id`, or all of `batch`."""
     ids = request.form.getlist("id")
-    g.detail = _told(ids) or f"batch {request.form.get('batch', '')[:20]}"
+    g.detail = told(ids) if ids else ""
     count = run_work.restore(store(), history_shown(), g.viewer, ids, request.form.get("batch", "")[:40], _now())
+    g.detail = told(ids, count)
     session.pop(UNDO, None)
     flash(f"{_runs(count)} back.")
     return redirect(url_for("history.index"), 303)
@@ -81,13 +88,20 @@ def chosen() -> list[str]:
     form = request.form
     query = form.get("query", "").removeprefix("?")
     keys = run_work.chosen(history_shown(), form.getlist("id"), bool(form.get("all")), query, _now())
-    g.detail = _told(keys)
+    g.detail = told(keys)
     return keys
 
 
-def _told(keys: list[str]) -> str:
+def told(keys: Sequence[str], count: int | None = None) -> str:
+    """What the audit log says of runs: how many, of which database, and the first of them."""
+    where = f" of {g.database}" if g.database else ""
     rest = f" and {len(keys) - TOLD} more" if len(keys) > TOLD else ""
-    return f"runs {', '.join(key[:40] for key in keys[:TOLD])}{rest}" if keys else ""
+    named = f": {', '.join(key[:40] for key in keys[:TOLD])}{rest}" if keys else ""
+    return f"{_runs(len(keys) if count is None else count)}{where}{named}"
+
+
+def _offer_undo(did: str, undo: run_work.Undo) -> None:
+    session[UNDO] = {"did": did, "database": g.database, **asdict(undo)}
 
 
 def _asked() -> listing.Asked:

@@ -116,7 +116,7 @@ ROUTES: Mapping[tuple[str, str], Rule] = {
     ("history.connect", "POST"): Rule(ADMIN, "added a database"),
     ("history.disconnect", "POST"): Rule(ADMIN, "removed a database"),
     ("history.mark", "POST"): Rule(EDITOR, "tagged or noted runs"),
-    ("history.archive", "POST"): Rule(EDITOR, "archived runs, or took them out of the archive"),
+    ("history.archive", "POST"): Rule(EDITOR, "changed the archive"),
     ("history.delete", "POST"): Rule(EDITOR, "deleted runs"),  # of many, each that is one's own: the service asks
     ("history.deleted", "GET"): Rule(VIEWER),
     ("history.restore", "POST"): Rule(EDITOR, "had deleted runs back"),

@@ -54,11 +54,11 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """What was just deleted: how many runs of which batch, and what was left, in words."""
+    """What was just deleted or archived: how many runs of which batch, and what was left, in words."""
 
     count: int
     batch: str
-    left: str
+    left: str = ""
 
 
 def all_found(history: History, asked: Asked, now: datetime, columns: Sequence[str] = ()) -> Iterator[list[Found]]:
@@ -124,9 +124,32 @@ def mark(
     return len(keys)
 
 
-def archive(store: Store, history: History, account: Account, keys: Sequence[str], away: bool, now: datetime) -> int:
-    """Put runs into the archive, where lists show them only if asked to, or take them out of it; how many."""
-    _change(store, history, account, keys, lambda _: {"archived": away}, now)
+def archive(store: Store, history: History, account: Account, keys: Sequence[str], now: datetime) -> Undo:
+    """Put runs into the archive, where lists show them only if asked to."""
+    batch = secrets.token_urlsafe(9)
+
+    def change(before: Mapping[str, Any]) -> Document:
+        return {} if before.get("archived") else {"archived": True, "batch": batch}
+
+    _change(store, history, account, keys, change, now)
+    return Undo(len(keys), batch)
+
+
+def archived_with(store: Store, history: History, batch: str) -> list[str]:
+    """The runs that were archived together and still are, as addresses have their ids.
+
+    Raises:
+        StateError: there are none.
+    """
+    keys = [key_of(run_id) for run_id in store.run_notes.archived(history.name, batch)]
+    if not keys:
+        raise StateError("these runs are out of the archive already")
+    return keys
+
+
+def take_out(store: Store, history: History, account: Account, keys: Sequence[str], now: datetime) -> int:
+    """Take runs out of the archive; how many."""
+    _change(store, history, account, keys, lambda _: {"archived": False}, now)
     return len(keys)
 
 

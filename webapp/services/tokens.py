@@ -113,14 +113,16 @@ def create(store: Store, account: Account, name: str, scope: str, days: str, now
     return token
 
 
-def revoke(store: Store, account: Account, token_id: str) -> None:
-    """End a token of an account, at once.
+def revoke(store: Store, account: Account, token_id: str) -> str:
+    """End a token of an account, at once; its name.
 
     Raises:
         NotFound: it has no such token.
     """
+    name = next((str(found["name"]) for found in store.tokens.of_account(account.id) if found["_id"] == token_id), "")
     if not store.tokens.revoke(account.id, token_id):
         raise NotFound("there is no such token; it may have been revoked already")
+    return name
 
 
 def account_of(store: Store, token: str, now: datetime) -> Account | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -74,6 +75,70 @@ def test_archived_runs_are_shown_when_asked_for(ada: FlaskClient) -> None:
     assert listed(ada, "archived exists or archived missing") == [1, 2, "three"]
     assert work(ada, "archive", id=["2"], back="1").status_code == 303
     assert listed(ada) == [1, 2, "three"]
+
+
+@pytest.mark.usefixtures("three")
+def test_the_archive_has_an_undo(ada: FlaskClient) -> None:
+    def notice() -> str:
+        html = ada.get("/history").get_data(as_text=True)
+        found = re.search(r'class="notice undo".+?</form>', html, re.DOTALL)
+        batches.append(html.partition('name="batch" value="')[2].partition('"')[0])
+        return " ".join(re.sub(r"<[^>]+>", " ", found[0].partition(">")[2]).split()) if found else ""
+
+    batches: list[str] = []
+    work(ada, "archive", id=["2"])
+    assert notice() == "1 run archived; lists leave it out. Undo"
+    assert not notice()
+    work(ada, "archive", id=["1", "2", "three"], query="sort=id")
+    assert notice() == "3 runs archived; lists leave them out. Undo"
+    answer = work(ada, "archive", batch=batches[-1], query="sort=id")
+    assert answer.headers["Location"] == "/history?sort=id"
+    assert "2 runs back from the archive" in ada.get("/history").get_data(as_text=True)
+    assert listed(ada) == [1, "three"], "what was archived before stays so"
+    assert work(ada, "archive", batch=batches[-1]).status_code == 409
+    assert work(ada, "archive", batch=batches[0]).status_code == 303
+    assert listed(ada) == [1, 2, "three"]
+
+
+@pytest.mark.usefixtures("three")
+def test_the_audit_log_names_runs_databases_views_and_tokens(ada: FlaskClient, store: Store, database_uri: str) -> None:
+    name = f"{store.database.name}_other"
+    store.database.client[name]["runs"].insert_one({"_id": 5, "status": "COMPLETED", "start_time": NOW})
+    work(ada, "databases", name="the  lab", uri=database_uri, database=name, prefix="", read_only="1")
+    work(ada, "mark?database=the+lab", id=["5"], tags="seen")
+    work(ada, "import?database=the+lab", id=["5"])
+    work(ada, "import?database=the+lab", every="1")
+    work(ada, "databases/the lab/remove")
+    work(ada, "archive", id=["1", "2"])
+    work(ada, "archive", id=["2"], back="1")
+    work(ada, "delete", id=["1", "three"])
+    html = ada.get("/history").get_data(as_text=True)
+    work(ada, "restore", batch=html.partition('name="batch" value="')[2].partition('"')[0])
+    work(ada, "views", name="my  view", query="")
+    view = ada.get("/history").get_data(as_text=True).partition("/history/views/")[2].partition("/")[0]
+    work(ada, f"views/{view}/delete")
+    page = ada.post(
+        "/account/tokens",
+        data={"name": "notebook", "scope": "read", "days": "", "csrf_token": token(ada, "/account/tokens")},
+    ).get_data(as_text=True)
+    revoked = re.search(r"/account/tokens/(\w+)/revoke", page)
+    assert revoked
+    ada.post(revoked[0], data={"csrf_token": token(ada, "/account/tokens")})
+    assert [(entry["what"], entry["detail"]) for entry in reversed(store.audit.page(100))][1:] == [
+        ("added a database", "the lab: 1 run found"),
+        ("tagged or noted runs", "1 run of the lab: 5"),
+        ("imported runs of another database", "1 run of the lab: 5"),
+        ("imported runs of another database", "all runs of the lab"),
+        ("removed a database", "the lab"),
+        ("changed the archive", "archived 2 runs: 1, 2"),
+        ("changed the archive", "took out 1 run: 2"),
+        ("deleted runs", "2 runs: 1, three"),
+        ("had deleted runs back", "2 runs"),
+        ("saved a view of the history", "my view"),
+        ("deleted a view of the history", "my view"),
+        ("made a token", "notebook, read only"),
+        ("revoked a token", "notebook"),
+    ]
 
 
 @pytest.mark.usefixtures("three")
