@@ -113,5 +113,5 @@ def _refused(error: Exception) -> ResponseReturnValue:
 
 
 def _again(problem: str, status: int) -> ResponseReturnValue:
-    page = {"name": "", "next": "", "problem": f"{problem[:1].upper()}{problem[1:]}.", "elsewhere": True}
+    page = {"name": "", "next": "", "problem": f"{problem[:1].upper()}{problem[1:]}.", "told": "", "elsewhere": True}
     return render_template("auth/login.html", page=page), status

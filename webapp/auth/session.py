@@ -18,6 +18,8 @@ from webapp.services import accounts, audit, rights, sessions
 FILES = frozenset({"static", "bootstrap.static", "health.healthz"})
 """What is the same for everybody, so that the database is not asked who asks."""
 SECRET = "_user_id"  # noqa: S105 - where Flask-Login keeps it in the cookie
+WAS = "was"
+"""Where the cookie keeps account and role of its session, so that the login can say why that has ended."""
 
 
 class Viewer(UserMixin):
@@ -46,6 +48,7 @@ def begin(account: accounts.Account, hint: bytes | None = None) -> None:
     browser = request.user_agent.string
     secret = sessions.begin(store(), account, request.remote_addr or "", browser, datetime.now(UTC), hint)
     login_user(Viewer(account, secret))
+    session[WAS] = [account.id, account.role]
     g.viewer = account
 
 
@@ -59,6 +62,16 @@ def leave() -> None:
 def own_secret() -> str:
     """The secret of the session that asks."""
     return str(session.get(SECRET, ""))
+
+
+def why_out() -> str:
+    """Why this browser, which was logged in, is so no longer; empty where it still is, never was, or has logged out."""
+    if current_user.is_authenticated or not own_secret():
+        return ""
+    account_id, role = session.get(WAS, ("", ""))
+    account = accounts.find(store(), account_id) if account_id else None
+    what = "role has changed" if account and account.role != role else "session has ended"
+    return f"Your {what}. Log in again."
 
 
 def _of_browser() -> accounts.Account | None:

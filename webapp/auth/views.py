@@ -10,7 +10,7 @@ from flask_login import logout_user
 
 from webapp.auth import outside, trail
 from webapp.auth.safe_next import safe_next
-from webapp.auth.session import begin, gate, leave, own_secret
+from webapp.auth.session import begin, gate, leave, own_secret, why_out
 from webapp.auth.throttle import throttle
 from webapp.errors import AccountError
 from webapp.extensions import settings, store
@@ -78,7 +78,9 @@ def make_administrator() -> ResponseReturnValue:
 
 
 def _login_page(name: str, problem: str) -> dict[str, object]:
-    return {"name": name, "next": safe_next(), "problem": problem, "elsewhere": bool(settings().oidc_issuer)}
+    told = "" if problem else why_out()
+    elsewhere = bool(settings().oidc_issuer)
+    return {"name": name, "next": safe_next(), "problem": problem, "told": told, "elsewhere": elsewhere}
 
 
 def _login_again(name: str, problem: str, status: int) -> ResponseReturnValue:

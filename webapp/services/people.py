@@ -149,7 +149,7 @@ def set_role(store: Store, name: str, role: str) -> str:
     if role != "admin":
         _must_leave_one(store, found["_id"])
     _change(store, found["_id"], role=role)
-    return f"{found['name']} was {found['role']} and is {role} now."
+    return f"{found['name']} was {found['role']} and is {role} now. {found['name']} is logged out and logs in again."
 
 
 def set_active(store: Store, name: str, active: bool) -> str:

@@ -113,6 +113,29 @@ def test_a_deactivated_account_lets_nobody_in_by_password_or_token(
     assert post(visitor, "/login", name="vera", password=PASSWORD).status_code == 303
 
 
+def test_the_login_says_why_one_is_logged_out(ada: FlaskClient, login: Login, visitor: FlaskClient) -> None:
+    def told(browser: FlaskClient) -> str:
+        page = browser.get("/", follow_redirects=True).get_data(as_text=True)
+        found = re.search(r'class="notice" role="status">([^<]+)<', page)
+        return found[1] if found else ""
+
+    vera, eve = login("vera", "viewer"), login("eve", "editor")
+    assert told(visitor) == ""
+    post(ada, "/accounts/vera/role", role="editor")
+    assert "vera is logged out and logs in again." in ada.get("/accounts").get_data(as_text=True)
+    assert told(vera) == "Your role has changed. Log in again."
+    post(vera, "/login", name="vera", password=PASSWORD)
+    assert told(vera) == ""
+    post(vera, "/logout")
+    assert told(vera) == ""
+    post(ada, "/accounts/eve/role", role="viewer")
+    post(ada, "/accounts/eve/deactivate")
+    assert told(eve) == "Your session has ended. Log in again.", "nothing of an account that is no more"
+    post(visitor, "/login", name="ada", password=PASSWORD)
+    post(ada, "/account/password", old=PASSWORD, new="another horse")
+    assert told(visitor) == "Your session has ended. Log in again."
+
+
 def test_the_only_administrator_stays_one(ada: FlaskClient, store: Store) -> None:
     for path, form in (("role", {"role": "viewer"}), ("deactivate", {})):
         answer = post(ada, f"/accounts/ada/{path}", **form)
@@ -209,7 +232,7 @@ def test_every_change_is_in_the_audit_log(ada: FlaskClient, login: Login, visito
     _, role, refused, example, *_ = store.audit.page(100)
     assert (role["target"], role["detail"], role["where"]) == (
         "/accounts/vera/role",
-        "vera was viewer and is editor now.",
+        "vera was viewer and is editor now. vera is logged out and logs in again.",
         "127.0.0.1",
     )
     assert (refused["refused"], example["refused"]) == (True, False)
