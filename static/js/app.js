@@ -1,5 +1,7 @@
-// On every page: the theme button, the bell, moments written in the reader's own zone, and a logout that leaves nothing.
+// On every page: the theme button, menus, the bell, moments written in the reader's own zone, and a logout that leaves
+// nothing.
 import { Draft } from "./new/draft.js";
+import "./menus.js";
 import { bell } from "./notices.js";
 import { localTimes } from "./text.js";
 

@@ -104,11 +104,5 @@ export function bell(menu) {
     if (watching && choice !== "off") shared().emit("join_notices", {}, (answer) => answer?.ended && tell(answer.ended));
   });
   addEventListener("storage", ({ key, newValue }) => key === CHOICE && settle(newValue ?? "off"));
-  document.addEventListener("click", ({ target }) => { if (!menu.contains(target)) menu.open = false; });
-  menu.addEventListener("keydown", ({ key }) => {
-    if (key !== "Escape" || !menu.open) return;
-    menu.open = false;
-    menu.querySelector("summary").focus();
-  });
   settle(kept(CHOICE) ?? "off");
 }

@@ -71,6 +71,60 @@ def test_runs_are_chosen_deleted_and_had_back(ada: Page, server: Server, store: 
     assert store.database["run_notes"].count_documents({"tags": "seen"}) == 30
 
 
+def test_one_menu_is_open_at_a_time_and_closes_by_escape_and_a_click_outside(
+    ada: Page, server: Server, store: Store
+) -> None:
+    put_runs(store, store.database.name, 3, "own")
+    open_list(ada, server, 3)
+    menus = [ada.locator("summary", has_text=name) for name in ("Own database", "Views", "More")]
+    opened = ada.locator("details[data-menu][open] > summary")
+    for menu in [*menus, ada.locator("[data-bell] summary")]:
+        menu.click()
+        expect(opened).to_have_count(1)
+        expect(opened).to_be_focused()
+    ada.keyboard.press("Escape")
+    menus[2].press("Enter")
+    ada.keyboard.press("Tab")
+    expect(opened).to_have_text("More")
+    ada.keyboard.press("Escape")
+    expect(opened).to_have_count(0)
+    expect(menus[2]).to_be_focused()
+    menus[1].press("Enter")
+    menus[2].press("Enter")
+    expect(opened).to_have_text("More")
+    ada.get_by_role("heading", name="History").click()
+    expect(opened).to_have_count(0)
+    expect(menus[2]).to_be_focused()
+    menus[1].click()
+    search = ada.get_by_label("Words that a run holds")
+    search.click()
+    expect(opened).to_have_count(0)
+    expect(search).to_be_focused()
+    bar = ada.get_by_label("Work on the chosen runs")
+    ada.get_by_label("Choose own 2 #2", exact=True).check()
+    bar.get_by_text("Tag or note").click()
+    ada.keyboard.press("Escape")
+    expect(opened).to_have_count(0)
+    expect(bar).to_contain_text("1 run chosen")
+    ada.keyboard.press("Escape")
+    expect(bar).to_be_hidden()
+
+
+def test_the_archive_has_an_undo(ada: Page, server: Server, store: Store) -> None:
+    put_runs(store, store.database.name, 3, "own")
+    open_list(ada, server, 3)
+    ada.get_by_label("Choose own 2 #2", exact=True).check()
+    ada.get_by_role("button", name="Archive").click()
+    expect(ada.get_by_text("1 run archived; lists leave it out.")).to_be_visible()
+    expect(ada.locator(".legend-line [data-total]")).to_have_text("2")
+    ada.get_by_role("button", name="Undo").click()
+    expect(ada.get_by_text("1 run back from the archive.")).to_be_visible()
+    expect(ada.locator(".legend-line [data-total]")).to_have_text("3")
+    store.database["runs"].delete_many({"_id": {"$ne": 1}})
+    expect(ada.locator(".legend-line [data-total]")).to_have_text("1")
+    expect(ada.locator(".legend-line [data-words]")).to_have_text("run")
+
+
 def test_databases_are_added_and_switched_between(ada: Page, server: Server, store: Store) -> None:
     store.database["connections"].delete_many({})
     put_runs(store, store.database.name, 2, "own")

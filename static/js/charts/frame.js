@@ -10,6 +10,7 @@
 // *view* is {log, width, narrow, look}.
 import { csv, save } from "./save.js";
 import { base, look } from "./look.js";
+import { close } from "../menus.js";
 import { element } from "../text.js";
 
 const NARROW = 560;
@@ -48,20 +49,18 @@ export class Chart {
       if (this.chart && width > 0 && (width !== this.chart.getWidth() || height !== this.chart.getHeight())) this.redraw();
     }).observe(this.place);
     this.logBox?.addEventListener("change", () => this.redraw());
-    for (const button of card.querySelectorAll("[data-save]")) button.addEventListener("click", () => this.save(button.dataset.save));
+    for (const button of card.querySelectorAll("[data-save]")) {
+      button.addEventListener("click", () => {
+        close(button.closest("[data-menu]"));
+        this.save(button.dataset.save);
+      });
+    }
     for (const button of card.querySelectorAll("[data-zoom]")) button.addEventListener("click", () => this.zoom(button.dataset.zoom));
     find("as-table").addEventListener("click", (event) => {
       this.table.hidden = !this.table.hidden;
       event.currentTarget.setAttribute("aria-expanded", String(!this.table.hidden));
       this.list();
     });
-    this.menus = [...card.querySelectorAll("[data-menu]")];
-    for (const menu of this.menus) {
-      menu.addEventListener("focusout", (event) => { if (!menu.contains(event.relatedTarget)) menu.open = false; });
-      menu.addEventListener("keydown", (event) => {
-        if (event.key === "Escape") this.close(menu);
-      });
-    }
   }
 
   show(data) {
@@ -195,13 +194,7 @@ export class Chart {
     this.kind.zoomed?.(shown.startValue, shown.endValue, whole);
   }
 
-  close(menu) {
-    menu.open = false;
-    menu.querySelector("summary").focus();
-  }
-
   async save(how) {
-    this.close(this.menus.at(-1));
     if (!this.chart) {
       this.note.textContent = "There is nothing to save yet.";
       return;

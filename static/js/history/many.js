@@ -69,10 +69,8 @@ if (form) {
     page.focus();
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || form.hidden || document.querySelector("dialog[open]")) return;
-    const menu = form.querySelector("details[open]");
-    if (menu) menu.removeAttribute("open");
-    else tick(false);
-  });
+    if (event.key !== "Escape" || form.hidden || document.querySelector("dialog[open], [data-menu][open]")) return;
+    tick(false);
+  }, { capture: true }); // before menus.js, which closes a menu first
   show();
 }
