@@ -51,11 +51,12 @@ if (form) {
     const box = event.target.closest("[name='id']");
     if (!box) return;
     const found = boxes();
-    if (event.shiftKey && found.includes(last)) {
-      const [from, to] = [found.indexOf(last), found.indexOf(box)].sort((one, other) => one - other);
+    const before = found.findIndex(({ value }) => value === last); // its row may have been written anew meanwhile
+    if (event.shiftKey && before >= 0) {
+      const [from, to] = [before, found.indexOf(box)].sort((one, other) => one - other);
       for (const between of found.slice(from, to + 1)) between.checked = box.checked;
     }
-    last = box;
+    last = box.value;
     show();
   });
   rows.addEventListener("change", show);
