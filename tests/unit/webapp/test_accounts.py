@@ -116,7 +116,7 @@ def test_a_deactivated_account_lets_nobody_in_by_password_or_token(
 def test_the_login_says_why_one_is_logged_out(ada: FlaskClient, login: Login, visitor: FlaskClient) -> None:
     def told(browser: FlaskClient) -> str:
         page = browser.get("/", follow_redirects=True).get_data(as_text=True)
-        found = re.search(r'class="notice" role="status">([^<]+)<', page)
+        found = re.search(r'class="notice mt-3" role="status">([^<]+)<', page)
         return found[1] if found else ""
 
     vera, eve = login("vera", "viewer"), login("eve", "editor")
