@@ -21,14 +21,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 run: $(VENV)/.runs
 	@exec $(BIN)/gunicorn wsgi:app
 
-# Fast tests beside each other; then those with real processes one after the other, once more where a noisy machine fails
+# Fast tests beside each other; then those with real processes, two files at a time, once more where a noisy machine fails
 # one: the summary names it.
 test: $(VENV)/.tests browser
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 $(FAST)
-	@$(BIN)/python -m pytest --reruns 1 $(FAST:%=--ignore=%)
+	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 2 --dist loadfile --reruns 1 $(FAST:%=--ignore=%)
 endif
 
 N ?= 1000
