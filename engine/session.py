@@ -11,7 +11,7 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sacred import SETTINGS, Experiment
-from sacred.dependencies import get_commit_if_possible
+from sacred.dependencies import Source, get_commit_if_possible
 from sacred.utils import SacredInterrupt
 
 from engine import resume
@@ -196,11 +196,12 @@ def _experiment(
     """Run the sweep as a Sacred run of the experiment `optimizer`."""
     SETTINGS.CAPTURE_MODE = "sys"
     SETTINGS.CONFIG.READ_ONLY_CONFIG = False
-    experiment = Experiment("optimizer", base_dir=str(ROOT), save_git_info=_has_readable_git())
+    experiment = Experiment("optimizer", base_dir=str(ROOT), save_git_info=False)
     experiment.logger = logging.getLogger("nhop")
     experiment.observers.append(SweepObserver(store, recorder))
     for source in sorted((ROOT / "engine").rglob("*.py")):
         experiment.add_source_file(str(source))  # Sacred finds only what this process imports, not what trains
+    note_commit(experiment.sources)
     experiment.add_config(config.model_dump(mode="json"))
 
     def optimize(_run: Any) -> float | None:
@@ -221,14 +222,18 @@ def _experiment(
     experiment.run(options={"--loglevel": "INFO"})
 
 
-def _has_readable_git() -> bool:
-    """Whether Sacred can note the commit; it fails without git, and where git distrusts the folder's owner."""
+def note_commit(sources: Collection[Source]) -> None:
+    """Note repository and commit of the *sources*, once for all: Sacred asks git for each of them, which takes seconds.
+
+    Without git, and where git distrusts the folder's owner, the run is recorded without.
+    """
     try:
-        get_commit_if_possible(str(Path(__file__)), save_git_info=True)
+        found = get_commit_if_possible(str(Path(__file__)), save_git_info=True)
     except Exception as error:
         log.info("the run is recorded without its commit: %s", str(error).strip().partition("\n")[0])
-        return False
-    return True
+        return
+    first = min(sources, key=lambda source: source.filename)
+    first.repo, first.commit, first.is_dirty = found
 
 
 def _optimize(

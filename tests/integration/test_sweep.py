@@ -128,6 +128,7 @@ class TestAFinishedSweep:
         assert run["heartbeat"] >= run["start_time"]
         assert {"hostname", "os", "python_version"} <= set(run["host"])
         assert {"sources", "dependencies", "base_dir", "mainfile", "repositories"} <= set(run["experiment"])
+        assert len(run["experiment"]["repositories"]) <= 1, "git is asked once, not for each source"
         assert "stage 3 of 3" in run["captured_out"]
 
     def test_its_metrics_have_a_point_for_each_trial(self, finished: tuple[Installation, str]) -> None:
