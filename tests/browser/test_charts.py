@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import re
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from engine.store import Store
 from tests.browser.conftest import Server
 from tests.browser.writer import Writer
 from tests.unit.webapp.test_analysis import searched
+from tests.waiting import wait_until
 
 COUNT = 60
 KINDS = ("importance", "edf", "parallel", "slice", "contour", "timeline")
@@ -209,10 +211,18 @@ def test_losses_and_curves_move_as_events_come_and_a_click_opens_the_trial(
         ("1", "COMPLETED", "0.5"),
         ("2", "FAILED", ""),
     ]
-    point_at(ada, losses)
-    ada.mouse.down()
-    ada.mouse.up()
-    expect(ada).to_have_url(re.compile(rf"/sweeps/{writer.id}/trials/[12]$"))
+    trial = re.compile(rf"/sweeps/{writer.id}/trials/[12]$")
+
+    def opens() -> bool:
+        """Whether a click at a trial has opened it: it misses where the chart is drawn anew at that moment."""
+        point_at(ada, losses)
+        ada.mouse.down()
+        ada.mouse.up()
+        with suppress(TimeoutError):
+            ada.wait_for_url(trial, timeout=3000)
+        return bool(trial.search(ada.url))
+
+    wait_until(opens, 15, "the page of the trial")
 
 
 def point_at(page: Page, place: Locator) -> None:
