@@ -192,13 +192,9 @@ def measure(count: int, metrics: int, points: int, rounds: int, port: int) -> No
             print(
                 "| page | this list, ms | Omniboard, ms | SacredBoard, ms | ratios |\n|---|---|---|---|---|", flush=True
             )
-            pages_ms = {}
-            for (
-                name,
-                address,
-                _,
-                _,
-            ) in pages:  # first: a database works on for whom nobody waits any more
+            pages_ms: dict[str, list[float]] = {}
+            # All of these first: a database works on for whom nobody waits any more.
+            for name, address, *_ in pages:
                 browser.get(address)
                 pages_ms[name] = [browser.get(address)[1] for _ in range(rounds)]
                 print(f"{name}: {shown(pages_ms[name])} ms", file=sys.stderr)

@@ -201,7 +201,7 @@ def _experiment(
     experiment.observers.append(SweepObserver(store, recorder))
     for source in sorted((ROOT / "engine").rglob("*.py")):
         experiment.add_source_file(str(source))  # Sacred finds only what this process imports, not what trains
-    note_commit(experiment.sources)
+    _note_commit(experiment.sources)
     experiment.add_config(config.model_dump(mode="json"))
 
     def optimize(_run: Any) -> float | None:
@@ -222,7 +222,7 @@ def _experiment(
     experiment.run(options={"--loglevel": "INFO"})
 
 
-def note_commit(sources: Collection[Source]) -> None:
+def _note_commit(sources: Collection[Source]) -> None:
     """Note repository and commit of the *sources*, once for all: Sacred asks git for each of them, which takes seconds.
 
     Without git, and where git distrusts the folder's owner, the run is recorded without.

@@ -17,6 +17,7 @@ from typing import Any
 
 from engine.errors import NotFound, StoreError, StoreUnavailable
 from engine.store.run_parts import RunParts
+from webapp.realtime.outages import Outages
 from webapp.realtime.relay import Emitter
 from webapp.services import run_metrics, run_output
 from webapp.services.histories import OWN
@@ -69,8 +70,7 @@ class RunPages:
         self._rooms: dict[str, Room] = {}
         self._watched = threading.Event()
         self._followed: set[str] = set()
-        self._silent: set[str] = set()
-        """Databases of which those who look have been told that they do not answer."""
+        self._outages = Outages(emitter)
 
     def join(self, message: Any, sid: str, enter: Callable[[str], None]) -> dict[str, Any]:
         """Let client *sid* look at a run. *message* is {run, output, database}: its id, where the client's output
@@ -129,7 +129,7 @@ class RunPages:
             with self._guard:
                 if not any(room.database == database for room in self._rooms.values()):
                     self._followed.discard(database)
-                    self._silent.discard(database)
+                    self._outages.forget(database)
                     return
             self._emitter.sleep(BEAT_SECONDS if self.turn(database) else OUTAGE_SECONDS)
 
@@ -144,24 +144,18 @@ class RunPages:
                         self._advance(name, room)
             except StoreUnavailable as error:
                 log.warning("the pages of runs wait: %s", error)
-                self._tell_outage(database, silent=True)
+                self._outages.tell(database, True, self._names_of(database))
                 return False
             except (StoreError, NotFound):
                 log.exception("run %s cannot be followed just now", room.text)
             except Exception:
                 log.exception("run %s met an unexpected error; its page waits", room.text)
-        self._tell_outage(database, silent=False)
+        self._outages.tell(database, False, self._names_of(database))
         return True
 
-    def _tell_outage(self, database: str, silent: bool) -> None:
-        """Tell who looks at a run of a database when that falls silent, or answers again."""
-        if silent == (database in self._silent):
-            return
-        (self._silent.add if silent else self._silent.discard)(database)
+    def _names_of(self, database: str) -> list[str]:
         with self._guard:
-            names = [name for name, room in self._rooms.items() if room.database == database]
-        for name in names:
-            self._emitter.emit("database", {"ok": not silent}, to=name)
+            return [name for name, room in self._rooms.items() if room.database == database]
 
     @staticmethod
     def _open(database: str, parts: RunParts, run_id: Any, text: str) -> Room:

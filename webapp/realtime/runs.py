@@ -10,7 +10,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,7 @@ from flask import Flask, g, render_template
 
 from engine.errors import NotFound, StoreError
 from webapp.errors import QueryError
+from webapp.realtime.outages import Outages
 from webapp.realtime.relay import Emitter
 from webapp.services import history as listing
 from webapp.services.histories import OWN, Histories, History
@@ -56,8 +57,7 @@ class RunWatcher:
         self._told = 0.0
         self._running = False
         self._others: set[str] = set()
-        self._silent: set[str] = set()
-        """Databases of which those who watch have been told that they do not answer."""
+        self._outages = Outages(emitter)
 
     def join(self, message: Any, sid: str, enter: Callable[[str], None]) -> dict[str, Any]:
         """Let client *sid* watch what it asks; sends it what has changed since its page was made.
@@ -142,7 +142,7 @@ class RunWatcher:
             news = history.turn(now)
             progress = history.follower.progress()
             rooms = self._rooms_of(name)
-            self._tell_outage(name, rooms, bool(history.silent))
+            self._outages.tell(name, bool(history.silent), rooms)
             if news or not progress.ready or progress.metrics:
                 self._tell(history, rooms, news, now)
         except Exception:
@@ -153,13 +153,6 @@ class RunWatcher:
         if progress.waiting or progress.metrics:
             return BUSY_SECONDS
         return WATCHED_SECONDS if rooms else IDLE_SECONDS
-
-    def _tell_outage(self, name: str, rooms: Iterable[str], silent: bool) -> None:
-        """Tell who watches a database when it falls silent, or answers again."""
-        if silent != (name in self._silent):
-            (self._silent.add if silent else self._silent.discard)(name)
-            for room in rooms:
-                self._emitter.emit("database", {"ok": not silent}, to=room)
 
     def _tell(self, history: History, rooms: dict[str, Room], news: News, now: datetime) -> None:
         progress = history.follower.progress()

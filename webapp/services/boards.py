@@ -8,7 +8,6 @@ policy that keeps those scripts from the pages and the API.
 
 from __future__ import annotations
 
-import fcntl
 import http.client
 import json
 import logging
@@ -34,6 +33,7 @@ from webapp.errors import Busy, HelperError
 from webapp.services import sessions
 from webapp.services.accounts import Account
 from webapp.services.helpers import environment
+from webapp.services.places import MOST_SERVERS, own_place
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,6 @@ IDLE_SECONDS = 600.0
 """After so long without a request one ends."""
 START_SECONDS = 300.0
 ANSWER_SECONDS = 60.0
-MOST_SERVERS = 16
 PIECE = 2**16
 
 PART = re.compile(r"[A-Za-z0-9_./-]{0,500}")
@@ -265,19 +264,13 @@ class Boards:
         if self._folder is not None:
             return self._folder
         shared = self._settings.data_dir / "tensorboard"
-        shared.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for number in range(1, MOST_SERVERS + 1):
-            lock = os.open(shared / f"{number}.lock", os.O_CREAT | os.O_RDWR, 0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                os.close(lock)
-                continue
-            self._folder, self._lock = shared / str(number), lock
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder.mkdir(mode=0o700)
-            return self._folder
-        raise Busy(f"more than {MOST_SERVERS} servers share the data directory {shared.parent}")
+        place = own_place(shared)
+        if place is None:
+            raise Busy(f"more than {MOST_SERVERS} servers share the data directory {shared.parent}")
+        self._folder, self._lock = place
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(mode=0o700)
+        return self._folder
 
     def _log(self, board: Board) -> None:
         try:

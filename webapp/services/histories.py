@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -22,6 +21,7 @@ from engine.store.run_reader import RunReader
 from engine.store.runs import parse_run_id
 from webapp.services import connections
 from webapp.services.connections import Opened
+from webapp.services.places import MOST_SERVERS, own_place
 from webapp.services.plain import dig
 from webapp.services.run_index.fields import Row, Value
 from webapp.services.run_index.follower import Beside, Follower, News
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 
 OWN = ""
 """The name of the database that NHOP itself uses."""
-MOST_SERVERS = 16
 FRESH_SECONDS, WAIT_SECONDS = 0.5, 0.08
 """When the last turn is older, a page waits a moment for the next one, but not while much is still to be read."""
 UNUSED_SECONDS = 300.0
@@ -221,15 +220,8 @@ def _beside(store: Store, name: str) -> Callable[[Sequence[Row]], dict[str, dict
 
 def _own_file(folder: Path, identity: str) -> tuple[Path, int]:
     """A file for the index of the database that *identity* tells, and the lock that keeps other servers from it."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    name = hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()
-    for number in range(1, MOST_SERVERS + 1):
-        path = folder / f"{name}-{number}.sqlite"
-        lock = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(lock)
-            continue
-        return path, lock
-    raise StoreError(f"more than {MOST_SERVERS} servers share the data directory {folder.parent}")
+    place = own_place(folder, f"{hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()}-")
+    if place is None:
+        raise StoreError(f"more than {MOST_SERVERS} servers share the data directory {folder.parent}")
+    path, lock = place
+    return path.with_suffix(".sqlite"), lock
