@@ -14,6 +14,7 @@ from webapp.extensions import store
 from webapp.history.blueprint import blueprint, histories, history_shown
 from webapp.services import history as listing
 from webapp.services import run_export, run_work
+from webapp.services.runs import counted
 
 UNDO = "undo"
 """What the session keeps for the next list: {did: archived or deleted, database, count, batch, left}."""
@@ -26,7 +27,7 @@ def mark() -> ResponseReturnValue:
     """Add `tags`, remove the tags in `without`, append `note`."""
     keys = chosen()
     count = run_work.mark(store(), history_shown(), g.viewer, keys, request.form, _now())
-    flash(f"Tags and notes of {_runs(count)} are saved.")
+    flash(f"Tags and notes of {counted(count)} are saved.")
     return _back()
 
 
@@ -38,7 +39,7 @@ def archive() -> ResponseReturnValue:
     if batch or "back" in request.form:
         g.detail = f"took out {told(keys)}"
         count = run_work.take_out(store(), history_shown(), g.viewer, keys, _now())
-        flash(f"{_runs(count)} back from the archive.")
+        flash(f"{counted(count)} back from the archive.")
     else:
         g.detail = f"archived {told(keys)}"
         _offer_undo("archived", run_work.archive(store(), history_shown(), g.viewer, keys, _now()))
@@ -66,7 +67,7 @@ def restore() -> ResponseReturnValue:
     count = run_work.restore(store(), history_shown(), g.viewer, ids, request.form.get("batch", "")[:40], _now())
     g.detail = told(ids, count)
     session.pop(UNDO, None)
-    flash(f"{_runs(count)} back.")
+    flash(f"{counted(count)} back.")
     return redirect(url_for("history.index"), 303)
 
 
@@ -97,7 +98,7 @@ def told(keys: Sequence[str], count: int | None = None) -> str:
     where = f" of {g.database}" if g.database else ""
     rest = f" and {len(keys) - TOLD} more" if len(keys) > TOLD else ""
     named = f": {', '.join(key[:40] for key in keys[:TOLD])}{rest}" if keys else ""
-    return f"{_runs(len(keys) if count is None else count)}{where}{named}"
+    return f"{counted(len(keys) if count is None else count)}{where}{named}"
 
 
 def _offer_undo(did: str, undo: run_work.Undo) -> None:
@@ -116,10 +117,6 @@ def _back() -> ResponseReturnValue:
     asked = listing.Asked.of(dict(parse_qsl(request.form.get("query", "").removeprefix("?"))))
     where = url_for("history.index", database=None)
     return redirect(f"{where}?{asked.address(database=g.database)}".removesuffix("?"), 303)
-
-
-def _runs(count: int) -> str:
-    return f"{count:,} run{'' if count == 1 else 's'}"
 
 
 def _saved(pieces: Iterator[bytes], name: str, kind: str) -> Response:

@@ -21,6 +21,7 @@ from engine.store import Store
 from engine.store.connections import MOST, client_of
 from webapp.services import sealing
 from webapp.services.accounts import Account
+from webapp.services.runs import counted
 
 Document = dict[str, Any]
 
@@ -213,7 +214,7 @@ def _test(uri: str, host: str, name: str, prefix: str) -> str:
         except ConfigError:
             names = []  # whoever may read the runs need not be allowed to list what there is
     if count or f"{begin}{RUNS}" in names:
-        runs = f"{count:,} run{'' if count == 1 else 's'}"
+        runs = counted(count)
         return f"{runs} found, prefix {prefix}" if prefix else f"{runs} found"
     others = sorted(found.removesuffix(RUNS).removesuffix("_") for found in names if found.endswith(f"_{RUNS}"))
     where = f"no runs there: {name} has no collection {begin}{RUNS}"

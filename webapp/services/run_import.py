@@ -24,6 +24,7 @@ from webapp.services.connections import Connection, everything
 from webapp.services.histories import OWN, Histories, History
 from webapp.services.run_index.fields import cell, id_of, key_of
 from webapp.services.run_index.where import Condition, write
+from webapp.services.runs import counted
 
 log = logging.getLogger(__name__)
 Document = dict[str, Any]
@@ -132,7 +133,7 @@ def from_folder(
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    return f"{total:,} run{'' if total == 1 else 's'} of {about['source']}"
+    return f"{counted(total)} of {about['source']}"
 
 
 def cancel(store: Store, settings: Settings, account: Account, import_id: str, now: datetime) -> None:

@@ -117,6 +117,11 @@ def is_sweep(config: Any) -> bool:
     return isinstance(config, Mapping) and {"nn_model", "hyperparam_opt"} <= set(config)
 
 
+def counted(count: int) -> str:
+    """1 run, 2 runs."""
+    return f"{count:,} run{'' if count == 1 else 's'}"
+
+
 def result(value: Any) -> str:
     """A result as text; what jsonpickle made of a numpy number is unwrapped, a few values are told by name."""
     value = unwrap(value)
