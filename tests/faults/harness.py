@@ -36,8 +36,10 @@ KINDS = {
     "proxy delay": 2, "proxy hang": 2, "proxy refuse": 2, "proxy reset": 3, "proxy drop": 3,
 }  # fmt: skip
 """What is done, and how often beside the others."""
-POINTS_SHARE = 0.4
+POINTS_SHARE = 0.45
 """The part of the injections that are kills at named points."""
+TURNS_APART = 7
+"""So much further on among the points each sweep begins; without a common divisor with their number."""
 SWEEPS: Mapping[str, Mapping[str, Any]] = {
     "trials": {"opt_stages": [[3000, 150], [2000, 50]]},
     "async": {"opt_stages": [[100, 40], [60, 10]]},
@@ -65,15 +67,20 @@ class Plan:
         return Plan(seed, number, parallelism, values, rng.randint(2, 12) if rng.random() < 0.15 else 0)
 
     def kinds(self, only: Sequence[str] = ()) -> Iterator[tuple[str, Random]]:
-        """Without end: what is done next, of *only* these if there are any, and the chance of that."""
-        index = 0
+        """Without end: what is done next, of *only* these if there are any, and the chance of that.
+
+        The named points take turns, and each sweep begins elsewhere among them: all are hit about equally often.
+        """
+        turns = tuple(POINTS)
+        index, turn = 0, self.number * TURNS_APART
         while True:
             index += 1
             rng = Random(f"{self.seed}/{self.number}/{index}")
             if only:
                 yield rng.choice(only), rng
             elif rng.random() < POINTS_SHARE:
-                yield f"point {rng.choice(tuple(POINTS))}", rng
+                yield f"point {turns[turn % len(turns)]}", rng
+                turn += 1
             else:
                 kind = rng.choices(tuple(KINDS), tuple(KINDS.values()))[0]
                 together = self.parallelism != "trials"
