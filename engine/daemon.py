@@ -33,7 +33,7 @@ from engine.errors import LeaseLost, NhopError, NotFound, StoreError, StoreUnava
 from engine.logs import end_of, path_of, path_of_server
 from engine.notify.sender import Sender
 from engine.points import reached
-from engine.recorder import LEASE, RENEW_SECONDS, STEADY_SECONDS, give_up, tell_end
+from engine.recorder import LEASE, RENEW_SECONDS, give_up, tell_end
 from engine.settings import ROOT, SMTP_PASSWORD, Settings
 from engine.store import connect
 from engine.store.embedded import uri_of
@@ -64,8 +64,6 @@ class _Child:
     process: subprocess.Popen[bytes]
     sweep_id: str
     fence: int
-    restarts: int
-    """Of its sweep, when it was started."""
     started: float = field(default_factory=time.monotonic)
 
 
@@ -214,7 +212,7 @@ class Daemon:
                 cwd=ROOT,
                 env={**os.environ, **self._settings.environment(), "OPENBLAS_NUM_THREADS": "1"},
             )
-        self._children.append(_Child(process, sweep["_id"], fence, sweep["restarts"]))
+        self._children.append(_Child(process, sweep["_id"], fence))
         reached("optimizer-started")
 
     def _reap(self) -> None:
@@ -225,10 +223,11 @@ class Daemon:
                 continue
             log.info("sweep %s: optimizer ended with code %d", child.sweep_id, code)
             if code != 0:
-                lasted = time.monotonic() - child.started > STEADY_SECONDS
-                self._pause(child.sweep_id, 1 if lasted else child.restarts + 1)
                 try:
                     self._store.sweeps.release(child.sweep_id, child.fence, died=True)
+                    self._pause(child.sweep_id, self._store.sweeps.get(child.sweep_id)["restarts"] + 1)
+                except NotFound:  # it was deleted meanwhile
+                    pass
                 except LeaseLost:  # it has ended, perhaps a moment before it could be told
                     with suppress(LeaseLost, NotFound):
                         tell_end(self._store, child.sweep_id, child.fence, _now())

@@ -24,6 +24,7 @@ from engine import settings as settings_module
 from engine.cluster.spec import ENVIRONMENT
 from engine.errors import NhopError
 from engine.identity import die_with_parent
+from engine.lean import load_tensorflow
 from engine.models.trained import TrainedRegressor, must_be_built_in, trained
 from engine.store import Store, connect
 from engine.store.embedded import uri_of
@@ -58,6 +59,7 @@ def export(store: Store, sweep_id: str, number: int, path: Path) -> None:
 
 def save(network: Any, folder: Path) -> None:
     """Write the SavedModel of a trained network."""
+    load_tensorflow()
     import tensorflow as tf
 
     from engine.training import serving

@@ -21,6 +21,7 @@ from typing import Any
 from engine.cluster.spec import ENVIRONMENT, PS, WORKER
 from engine.errors import ClusterError
 from engine.identity import die_with_parent
+from engine.lean import load_tensorflow
 
 
 def read_task(given: str | None) -> dict[str, Any]:
@@ -63,7 +64,8 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
     os.environ.update({**ENVIRONMENT, **{key: environ[key] for key in ENVIRONMENT if key in environ}})
     cores = os.cpu_count() or 1
     os.environ.setdefault("NHOP_THREADS", str(cores if task["role"] == WORKER else 1))
-    from engine.cluster import roles  # imports TensorFlow
+    load_tensorflow()
+    from engine.cluster import roles
 
     try:
         server = roles.serve(task)

@@ -21,6 +21,7 @@ from typing import Any
 from engine.cluster import namespace
 from engine.cluster.channel import Channel, Message
 from engine.identity import die_with_parent
+from engine.lean import load_tensorflow
 from engine.points import reached
 
 
@@ -31,7 +32,8 @@ def main(control_fd: int, log_dir: Path, parent: int, private: bool) -> None:
     _output_to(log_dir / "zygote.log")
     control = Channel(socket.socket(fileno=control_fd))
     control.send({"private": inside})
-    from engine.cluster import roles  # imports TensorFlow
+    load_tensorflow()
+    from engine.cluster import roles
 
     gc.freeze()
     control.send({"imported": True})

@@ -19,6 +19,7 @@ from typing import Any
 
 from engine.errors import ModelError, NhopError
 from engine.identity import die_with_parent
+from engine.lean import load_tensorflow
 from engine.models.custom import axes_of, classes_of, load_class
 from engine.space import axis_document
 
@@ -54,6 +55,7 @@ def main(what: str, folder: str = "") -> int:
     os.dup2(2, 1)  # what the class's module prints is no answer
     if folder:
         sys.path.append(folder)
+    load_tensorflow()
     answer = _answer(lambda: {"axes": class_axes(what)} if ":" in what else {"classes": file_classes(what)})
     with os.fdopen(answers, "w", encoding="utf-8") as file:
         json.dump(answer, file)
