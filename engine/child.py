@@ -1,27 +1,47 @@
 """The optimizer process that a daemon starts for one sweep it has claimed.
 
-    python -m engine.child SWEEP_ID FENCE DAEMON_PID
+    python -m engine.child SWEEP_ID FENCE DAEMON_PID [LOG_DIR PRIVATE]
 
-Exit codes: 0, the sweep has ended or belongs to another; 1, it must be resumed.
+With the last two it starts the sweep's zygote before it loads itself, so that TensorFlow's import, which takes longest,
+begins at once. Exit codes: 0, the sweep has ended or belongs to another; 1, it must be resumed.
 """
 
 from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 
-from engine import settings as settings_module
-from engine.errors import LeaseLost, NhopError
+from engine.cluster.process import Zygote, start_zygote
 from engine.identity import die_with_parent
-from engine.points import reached
-from engine.session import Released, run_sweep
-from engine.store import connect
-from engine.store.embedded import uri_of
 
 
-def main(sweep_id: str, fence: int, daemon: int) -> int:
+def main(sweep_id: str, fence: int, daemon: int, log_dir: str = "", private: str = "") -> int:
     die_with_parent(daemon)
-    signal.signal(signal.SIGTERM, _release)
+    return run(sweep_id, fence, _zygote(Path(log_dir), private == "1") if log_dir else None)
+
+
+def _zygote(log_dir: Path, private: bool) -> Zygote | None:
+    try:
+        log_dir.mkdir(parents=True, exist_ok=True)
+        return start_zygote(log_dir, private)
+    except OSError:  # whoever needs it will say so
+        return None
+
+
+def run(sweep_id: str, fence: int, zygote: Zygote | None) -> int:
+    """Run the sweep to its end, if it is still this process's; returns the exit code."""
+    from engine import settings as settings_module  # these take a second or two
+    from engine.errors import LeaseLost, NhopError
+    from engine.points import reached
+    from engine.session import Released, run_sweep
+    from engine.store import connect
+    from engine.store.embedded import uri_of
+
+    def release(*_: object) -> None:
+        raise Released
+
+    signal.signal(signal.SIGTERM, release)
     settings = settings_module.load()
     store = connect(uri_of(settings), settings.database)
     try:
@@ -29,7 +49,7 @@ def main(sweep_id: str, fence: int, daemon: int) -> int:
         if sweep["lease"]["fence"] != fence:
             raise LeaseLost(f"sweep {sweep_id} was claimed again under fence {sweep['lease']['fence']}")
         reached("optimizer-begins", sweep=sweep_id, fence=fence)
-        run_sweep(store, settings, sweep)
+        run_sweep(store, settings, sweep, zygote)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     except LeaseLost as error:
         print(error, file=sys.stderr)
@@ -42,9 +62,5 @@ def main(sweep_id: str, fence: int, daemon: int) -> int:
     return 0
 
 
-def _release(*_: object) -> None:
-    raise Released
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:]))

@@ -29,6 +29,8 @@ from typing import IO, Any
 from engine import settings as settings_module
 from engine.cluster.keeper import Keeper
 from engine.cluster.machine import names_of
+from engine.cluster.spec import ClusterPlan
+from engine.config import parse
 from engine.errors import LeaseLost, NhopError, NotFound, StoreError, StoreUnavailable
 from engine.logs import end_of, path_of, path_of_server
 from engine.notify.sender import Sender
@@ -78,7 +80,8 @@ class Daemon:
         self._not_before: dict[str, float] = {}
         self._full: str | None = None
         self._name = settings.machine_name
-        self._keeper = Keeper(self._name, names_of(settings), settings.data_dir)
+        self._names = names_of(settings)
+        self._keeper = Keeper(self._name, self._names, settings.data_dir)
         self._children: list[_Child] = []
         self._stopping = threading.Event()
         self._pruned = float("-inf")
@@ -204,7 +207,15 @@ class Daemon:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "engine.child", sweep["_id"], str(fence), str(os.getpid())],
+                [
+                    sys.executable,
+                    "-m",
+                    "engine.child",
+                    sweep["_id"],
+                    str(fence),
+                    str(os.getpid()),
+                    *self._zygote(sweep),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -214,6 +225,16 @@ class Daemon:
             )
         self._children.append(_Child(process, sweep["_id"], fence))
         reached("optimizer-started")
+
+    def _zygote(self, sweep: dict[str, Any]) -> list[str]:
+        """How an optimizer is to start its zygote before all else: the folder for its log, and whether it is private."""
+        try:
+            config = parse(sweep["config"])
+            remote = ClusterPlan.of(config, self._names).remote
+            Path(config.train_log_dir).expanduser()
+        except (NhopError, RuntimeError):  # the optimizer will say what is wrong with it
+            return []
+        return [str(path_of(sweep, "zygote").parent), "0" if remote else "1"]
 
     def _reap(self) -> None:
         """Forget optimizers that have ended; a sweep whose optimizer died is up for the next claim at once."""

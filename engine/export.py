@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from engine import settings as settings_module
-from engine.cluster.spec import ENVIRONMENT
+from engine.cluster.process import ENVIRONMENT
 from engine.errors import NhopError
 from engine.identity import die_with_parent
 from engine.lean import load_tensorflow

@@ -26,6 +26,7 @@ from engine import resume
 from engine.cluster.cluster import Cluster, Deadlines
 from engine.cluster.elsewhere import Elsewhere
 from engine.cluster.machine import names_of
+from engine.cluster.process import Zygote
 from engine.cluster.spec import ClusterPlan
 from engine.config import SweepConfig, parse
 from engine.data import Parts, Texts, prepare
@@ -81,11 +82,12 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
-def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any]) -> SweepState:
+def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any], zygote: Zygote | None = None) -> SweepState:
     """Run a sweep that this process owns, to its end or until its lease is lost.
 
     Args:
         sweep: its document, claimed, with the lease's fence.
+        zygote: what its processes are forked from, if it was started before.
 
     Returns:
         the state it ended in.
@@ -115,7 +117,7 @@ def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any]) -> SweepS
                           journal.spoilt, journal.path)  # fmt: skip
             try:
                 _wait_for_room(recorder)
-                _experiment(store, settings, recorder, config, journal, work_dir, log_dir)
+                _experiment(store, settings, recorder, config, journal, work_dir, log_dir, zygote)
                 state = SweepState.COMPLETED
             except (Interrupted, KeyboardInterrupt):
                 state = SweepState.STOPPED
@@ -192,6 +194,7 @@ def _experiment(
     journal: Journal,
     work_dir: Path,
     log_dir: Path,
+    zygote: Zygote | None,
 ) -> None:
     """Run the sweep as a Sacred run of the experiment `optimizer`."""
     SETTINGS.CAPTURE_MODE = "sys"
@@ -211,7 +214,7 @@ def _experiment(
                 _run.log_scalar("best_loss", min(best, trial.loss), completed)
 
         try:
-            return _optimize(store, settings, recorder, config, journal, work_dir, log_dir, on_result)
+            return _optimize(store, settings, recorder, config, journal, work_dir, log_dir, zygote, on_result)
         except SweepStopped:
             log.info("stopped by the user; the results so far are kept")
             raise Interrupted from None
@@ -244,6 +247,7 @@ def _optimize(
     journal: Journal,
     work_dir: Path,
     log_dir: Path,
+    zygote: Zygote | None,
     on_result: Any,
 ) -> float | None:
     processes: dict[str, dict[str, Any]] = {}
@@ -264,7 +268,7 @@ def _optimize(
     cluster = Cluster(
         plan, data_path, log_dir, tell, elsewhere=elsewhere, deadlines=deadlines,
         wait_for_all=config.missing_hosts == "wait", modules=modules if config.model_class else None,
-        tell_used=recorder.used,
+        zygote=zygote, tell_used=recorder.used,
     )  # fmt: skip
     cluster.start()
     if plan.remote:

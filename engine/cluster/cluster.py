@@ -12,7 +12,6 @@ import selectors
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -26,12 +25,11 @@ from engine.cluster.channel import Channel, Message
 from engine.cluster.elsewhere import Elsewhere
 from engine.cluster.machine import own_address
 from engine.cluster.ports import free_ports, is_free
-from engine.cluster.process import environment_without_secrets
-from engine.cluster.spec import CHIEF, ENVIRONMENT, PROXY, PS, WORKER, ClusterPlan, Member
+from engine.cluster.process import Zygote, start_zygote
+from engine.cluster.spec import CHIEF, PROXY, PS, WORKER, ClusterPlan, Member
 from engine.errors import ClusterError
 from engine.events import ProcessState
 from engine.identity import identity
-from engine.settings import ROOT
 from engine.training.job import Job
 
 log = logging.getLogger("nhop.cluster")
@@ -159,6 +157,7 @@ class Cluster:
         data: the .npz file of the sweep's data.
         log_dir: where each process writes its log.
         tell: called with every change of a process, as the data of a `process` event.
+        zygote: one that was started for this sweep already, with the same *log_dir* and *private*.
         tell_used: called now and then with what the processes here use, {name: [CPU in per cent, memory in MB]}.
         private: try to run in a private network namespace, if all processes are to run here.
         elsewhere: asks for and watches the servers on other machines; needed where the plan has any.
@@ -178,9 +177,11 @@ class Cluster:
         deadlines: Deadlines = Deadlines(),
         wait_for_all: bool = False,
         modules: Path | None = None,
+        zygote: Zygote | None = None,
         tell_used: Callable[[dict[str, list[int]]], None] = lambda used: None,
     ) -> None:
         self._plan = plan
+        self._started = zygote
         self._elsewhere = elsewhere
         self._deadlines = deadlines
         self._wait_for_all = wait_for_all
@@ -208,18 +209,11 @@ class Cluster:
         self._ends = 0
 
     def start(self) -> None:
-        """Start the zygote; the processes follow as `poll` is called."""
-        ours, theirs = socket.socketpair()
-        self._control = Channel(ours)
+        """Start the zygote, unless there is one; the processes follow as `poll` is called."""
         self._imported = False
         self._begun = time.monotonic()
-        with theirs:
-            self._zygote = subprocess.Popen(
-                [sys.executable, "-m", "engine.cluster.zygote", str(theirs.fileno()), str(self._log_dir),
-                 str(os.getpid()), "1" if self._want_private else "0"],
-                stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], cwd=ROOT, start_new_session=True,
-                env={**environment_without_secrets(), **ENVIRONMENT},
-            )  # fmt: skip
+        self._zygote, self._control = self._started or start_zygote(self._log_dir, self._want_private)
+        self._started = None
         self._selector.register(self._control, selectors.EVENT_READ, None)
 
     @property

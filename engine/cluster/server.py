@@ -18,7 +18,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from engine.cluster.spec import ENVIRONMENT, PS, WORKER
+from engine.cluster.process import ENVIRONMENT
+from engine.cluster.spec import PS, WORKER
 from engine.errors import ClusterError
 from engine.identity import die_with_parent
 from engine.lean import load_tensorflow

@@ -15,16 +15,6 @@ PROXY = "proxy"
 HERE = frozenset({"localhost", "127.0.0.1"})
 """What every machine calls itself."""
 
-ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "GRPC_VERBOSITY": "NONE",
-    "TF_ENABLE_ONEDNN_OPTS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "CUDA_VISIBLE_DEVICES": "-1",
-}
-"""What the zygote must find in its environment: TensorFlow reads it when it is imported."""
-
 
 @dataclass(frozen=True, slots=True)
 class Member:
