@@ -205,17 +205,10 @@ class Daemon:
         log.info("sweep %s: optimizer started, fence %d", sweep["_id"], fence)
         path = self._output(sweep["_id"])
         path.parent.mkdir(parents=True, exist_ok=True)
+        zygote = self._zygote(sweep)
         with path.open("ab") as output:
             process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "engine.child",
-                    sweep["_id"],
-                    str(fence),
-                    str(os.getpid()),
-                    *self._zygote(sweep),
-                ],
+                [sys.executable, "-m", "engine.child", sweep["_id"], str(fence), str(os.getpid()), *zygote],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -227,7 +220,7 @@ class Daemon:
         reached("optimizer-started")
 
     def _zygote(self, sweep: dict[str, Any]) -> list[str]:
-        """How an optimizer is to start its zygote before all else: the folder for its log, and whether it is private."""
+        """How an optimizer starts its zygote before all else: the folder for the logs, and whether it is private."""
         try:
             config = parse(sweep["config"])
             remote = ClusterPlan.of(config, self._names).remote
