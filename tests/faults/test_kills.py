@@ -6,7 +6,7 @@ import json
 import signal
 import zlib
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,24 @@ def test_a_killed_optimizer_is_replaced_and_its_finished_trials_are_not_run_agai
     assert sweep["restarts"] == 0, "trials that complete forgive earlier deaths"
     done = completions(place, sweep_id)
     assert sorted(done) == list(range(1, TOTAL + 1)), "a trial completed twice"
+
+
+def test_a_sweep_that_was_stopped_stays_stopped_though_its_optimizer_and_daemon_are_killed(place: Installation) -> None:
+    daemon = place.start_daemon()
+    sweep_id = place.create(opt_stages=STAGES)
+    place.wait_trials(sweep_id, 2)
+    processes = family(psutil.Process(daemon.pid))
+    place.store.sweeps.stop(sweep_id, datetime.now(UTC))
+    daemon.kill()
+    daemon.wait()
+    wait_gone(processes)
+    done = completions(place, sweep_id)
+    place.start_daemon()
+    assert place.wait_ended(sweep_id, 60)["state"] == "STOPPED"
+    assert place.sweep(sweep_id)["lease"]["fence"] == 2, "it had ended before its processes were killed"
+    assert place.run(sweep_id)["status"] == "INTERRUPTED"
+    assert completions(place, sweep_id) == done
+    assert {trial["number"] for trial in place.trials(sweep_id) if trial["state"] == "COMPLETED"} == set(done)
 
 
 def test_a_killed_daemon_takes_its_optimizers_along_and_the_next_one_resumes(place: Installation) -> None:
