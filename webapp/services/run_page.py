@@ -106,9 +106,9 @@ def run(store: Store, history: History, run_id: str, now: datetime) -> RunPage:
         earlier=earlier,
         info=_nodes(_without(document.get("info"), "metrics")),
         result=_nodes(document.get("result")) if isinstance(document.get("result"), Mapping | list) else (),
-        host=_nodes(document.get("host")),
-        meta=_nodes(meta),
-        experiment=_nodes(_without(document.get("experiment"), "sources", "dependencies", "repositories")),
+        host=_nodes(_in_words(document.get("host"))),
+        meta=_nodes(_in_words(meta)),
+        experiment=_nodes(_in_words(_without(document.get("experiment"), "sources", "dependencies", "repositories"))),
         repositories=_repositories(dig(document, "experiment", "repositories")),
         dependencies=_names(dig(document, "experiment", "dependencies")),
         resources=_resources(document.get("resources")),
@@ -179,6 +179,15 @@ def _seconds(head: RunRow, ended: datetime | None) -> float | None:
 
 def _nodes(value: Any) -> list[Node]:
     return tree(value) if isinstance(value, Mapping | list) else _only(value)
+
+
+def _in_words(value: Any) -> Any:
+    """What Sacred noted of a run's surroundings, without what is empty; a list of words as one line."""
+    if isinstance(value, Mapping):
+        return {name: told for name, item in value.items() if (told := _in_words(item)) not in (None, "", {}, [])}
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ", ".join(value)
+    return value
 
 
 def _only(value: Any) -> list[Node]:

@@ -305,6 +305,15 @@ class TestConfiguration:
         page = run_page.run(store, Histories(settings, store).get(), "1", NOW)
         assert [(one.url, one.dirty) for one in page.repositories] == [("git@here", True), ("git@here", False)]
 
+    def test_surroundings_are_told_in_words_and_without_what_is_empty(self, store: Store, settings: Settings) -> None:
+        host = {"hostname": "h", "os": ["Linux", "Linux-6.1"], "ENV": {}, "gpus": {"gpus": []}, "cores": [1, 2]}
+        store.database["runs"].insert_one({"_id": 1, "host": host, "meta": {"options": {"--force": False, "-d": None}}})
+        page = run_page.run(store, Histories(settings, store).get(), "1", NOW)
+        assert [(node.path, node.text) for node in page.host] == [
+            ("hostname", "h"), ("os", "Linux, Linux-6.1"), ("cores", "[1, 2]")
+        ]  # fmt: skip
+        assert [(node.path, node.text) for node in page.meta[0].below] == [("options.--force", "false")]
+
     def test_the_command_line_repeats_a_plain_run(self, store: Store) -> None:
         by_hand = {"lr": 0.3, "net": {"units": [1, 2]}, "text": "a b", "n": "5"}
         document = {
