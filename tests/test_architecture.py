@@ -86,6 +86,10 @@ def test_importing_it_does_not_load_tensorflow(module: str) -> None:
     assert not loaded & {"tensorflow", "keras", "tensorboard"}
 
 
+def test_an_optimizer_has_loaded_next_to_nothing_when_it_starts_its_zygote() -> None:
+    assert not loaded_with("engine.child") & {"numpy", "pydantic", "pymongo", "sacred"}
+
+
 @pytest.mark.parametrize(
     "module", ["engine.space", "engine.domain", "engine.samplers", "engine.stages", "engine.analysis.charts"]
 )
