@@ -36,7 +36,7 @@ KINDS = {
     "proxy delay": 2, "proxy hang": 2, "proxy refuse": 2, "proxy reset": 3, "proxy drop": 3,
 }  # fmt: skip
 """What is done, and how often beside the others."""
-POINTS_SHARE = 0.45
+POINTS_SHARE = 0.42
 """The part of the injections that are kills at named points."""
 TURNS_APART = 7
 """So much further on among the points each sweep begins; without a common divisor with their number."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from engine.daemon import MOST_RESTARTS
 from engine.errors import StateError, StoreError
 from tests.faults.world import World, end
 from tests.installation import ENDED_NAMES
@@ -75,6 +76,7 @@ class Injector:
         begun = time.monotonic()
         word, _, rest = kind.partition(" ")
         try:
+            self._let_it_get_on()
             getattr(self, f"_{word}")(done, rest)
         except Over:
             pass
@@ -140,6 +142,16 @@ class Injector:
     def _maybe_goes_on(self, since: float, what: str) -> None:
         if self._patient:
             self._goes_on(since, what)
+
+    def _let_it_get_on(self) -> None:
+        """A sweep whose optimizers die again and again without a completed trial is to fail: one must complete before."""
+
+        def gets_on() -> bool:
+            with suppress(StoreError):
+                return bool(self._world.store.sweeps.get(self._id)["restarts"] < MOST_RESTARTS - 1)
+            return False
+
+        self._wait(gets_on, "a completed trial", 60)
 
     def _resumed(self, done: Done, killed: float, owner: int | None) -> None:
         """Wait until another optimizer trains."""
