@@ -3,11 +3,13 @@
     python -m engine.child SWEEP_ID FENCE DAEMON_PID [LOG_DIR PRIVATE]
 
 With the last two it starts the sweep's zygote before it loads itself, so that TensorFlow's import, which takes longest,
-begins at once. Exit codes: 0, the sweep has ended or belongs to another; 1, it must be resumed.
+begins at once. Exit codes: 0, the sweep has ended or belongs to another; 1, it must be resumed; 75 (EX_TEMPFAIL), the
+same, for the database was silent, which is not held against the sweep.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -25,14 +27,14 @@ def _zygote(log_dir: Path, private: bool) -> Zygote | None:
     try:
         log_dir.mkdir(parents=True, exist_ok=True)
         return start_zygote(log_dir, private)
-    except OSError:  # whoever needs it will say so
+    except (OSError, ValueError):  # whoever needs it will say so
         return None
 
 
 def run(sweep_id: str, fence: int, zygote: Zygote | None) -> int:
     """Run the sweep to its end, if it is still this process's; returns the exit code."""
     from engine import settings as settings_module  # these take a second or two
-    from engine.errors import LeaseLost, NhopError
+    from engine.errors import LeaseLost, NhopError, StoreUnavailable
     from engine.points import reached
     from engine.session import Released, run_sweep
     from engine.store import connect
@@ -54,6 +56,9 @@ def run(sweep_id: str, fence: int, zygote: Zygote | None) -> int:
     except LeaseLost as error:
         print(error, file=sys.stderr)
         return 0
+    except StoreUnavailable as error:
+        print(error, file=sys.stderr)
+        return os.EX_TEMPFAIL
     except NhopError as error:
         print(error, file=sys.stderr)
         return 1

@@ -107,6 +107,18 @@ def _problem(message: str) -> PydanticCustomError:
     return PydanticCustomError("nhop", "{message}", {"message": message})
 
 
+NOT_PLAIN = "holds a character that no text can hold: NUL, or half of a pair"
+
+
+def is_plain(value: Any) -> bool:
+    """Whether all texts in it can be stored, and be names of files."""
+    if isinstance(value, Mapping):
+        return all(is_plain(key) and is_plain(part) for key, part in value.items())
+    if isinstance(value, list | tuple | set):
+        return all(map(is_plain, value))
+    return not isinstance(value, str) or not re.search("[\0\ud800-\udfff]", value)
+
+
 def _algorithm(name: Any) -> Any:
     """The name of a search algorithm however its letters are written; random is RS."""
     names = {"random": "RS", "rs": "RS", "tpe": "TPE", "cma-es": "CMA-ES", "cmaes": "CMA-ES", "nsga-ii": "NSGA-II"}
@@ -616,6 +628,13 @@ class SweepConfig(BaseModel):
         "Each sweep writes the logs of its optimizer and of every process into a folder of its own below.",
         max_length=1000,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        if not is_plain(value):
+            raise _problem(NOT_PLAIN)
+        return value
 
     @field_validator("batch_size")
     @classmethod

@@ -20,9 +20,12 @@ import sys
 import threading
 import time
 import uuid
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -80,9 +83,10 @@ class Daemon:
         self._not_before: dict[str, float] = {}
         self._full: str | None = None
         self._name = settings.machine_name
-        self._names = names_of(settings)
-        self._keeper = Keeper(self._name, self._names, settings.data_dir)
+        self._keeper = Keeper(self._name, names_of(settings), settings.data_dir)
         self._children: list[_Child] = []
+        self._owed: deque[Callable[[], None]] = deque()
+        """What the database is still to be told."""
         self._stopping = threading.Event()
         self._pruned = float("-inf")
         self._uri = uri_of(settings)
@@ -101,6 +105,7 @@ class Daemon:
         while not self._stopping.is_set():
             try:
                 self._reap()
+                self._pay()
                 self._look_at_leases()
                 if time.monotonic() - beaten > BEAT_SECONDS:
                     self._beat()
@@ -174,15 +179,16 @@ class Daemon:
         if sweep["restarts"] > MOST_RESTARTS:
             words = self._last_words(sweep["_id"])
             why = f"its optimizer died {sweep['restarts']} times; the last words of its log: {words}"
-            give_up(self._store, sweep, why, _now())
+            self._owed.append(partial(give_up, self._store, sweep, why, _now()))
+            self._pay()
             return
         reached("sweep-claimed", sweep=sweep["_id"], fence=sweep["lease"]["fence"])
         try:
             self._start(sweep)
-        except OSError as error:
+        except (OSError, ValueError, StoreUnavailable) as error:
             log.error("sweep %s cannot be started: %s", sweep["_id"], error)
-            self._pause(sweep["_id"], sweep["restarts"] + 1)
-            self._store.sweeps.release(sweep["_id"], sweep["lease"]["fence"], died=True)
+            died = not isinstance(error, StoreUnavailable)
+            self._owed.append(partial(self._give_back, sweep["_id"], sweep["lease"]["fence"], died))
             return
         except LeaseLost as error:  # this process was stopped in between
             log.error("%s", error)
@@ -223,7 +229,7 @@ class Daemon:
         """How an optimizer starts its zygote before all else: the folder for the logs, and whether it is private."""
         try:
             config = parse(sweep["config"])
-            remote = ClusterPlan.of(config, self._names).remote
+            remote = ClusterPlan.of(config, names_of(self._settings)).remote
             Path(config.train_log_dir).expanduser()
         except (NhopError, RuntimeError):  # the optimizer will say what is wrong with it
             return []
@@ -236,16 +242,29 @@ class Daemon:
             if code is None:
                 continue
             log.info("sweep %s: optimizer ended with code %d", child.sweep_id, code)
-            if code != 0:
-                try:
-                    self._store.sweeps.release(child.sweep_id, child.fence, died=True)
-                    self._pause(child.sweep_id, self._store.sweeps.get(child.sweep_id)["restarts"] + 1)
-                except NotFound:  # it was deleted meanwhile
-                    pass
-                except LeaseLost:  # it has ended, perhaps a moment before it could be told
-                    with suppress(LeaseLost, NotFound):
-                        tell_end(self._store, child.sweep_id, child.fence, _now())
             self._children.remove(child)
+            if code != 0:
+                self._owed.append(partial(self._give_back, child.sweep_id, child.fence, code != os.EX_TEMPFAIL))
+
+    def _give_back(self, sweep_id: str, fence: int, died: bool) -> None:
+        """Have a sweep resumed whose optimizer has ended, or was never started."""
+        try:
+            self._store.sweeps.release(sweep_id, fence, died)
+        except LeaseLost:  # it has ended, perhaps a moment before it could be told
+            tell_end(self._store, sweep_id, fence, _now())
+        else:
+            self._pause(sweep_id, self._store.sweeps.get(sweep_id)["restarts"] + 1)
+
+    def _pay(self) -> None:
+        """Tell the database what it does not know yet, in order.
+
+        Raises:
+            StoreUnavailable: it is silent; what is left is told by the next call.
+        """
+        while self._owed:
+            with suppress(LeaseLost, NotFound):  # the sweep is another's, or was deleted
+                self._owed[0]()
+            self._owed.popleft()
 
     def _pause(self, sweep_id: str, deaths: int) -> None:
         """Leave a sweep alone for a while after so many deaths of its optimizer."""
@@ -295,9 +314,10 @@ class Daemon:
                 child.process.kill()
                 child.process.wait()
         try:
+            self._pay()
             for child in self._children:
                 with suppress(LeaseLost):
-                    self._store.sweeps.release(child.sweep_id, child.fence, died=False)
+                    self._store.sweeps.release(child.sweep_id, child.fence, died=False, to_all=True)
             self._store.machines.leave(self._name, os.getpid())
         except StoreError as error:
             log.warning("%s", error)

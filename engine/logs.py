@@ -35,6 +35,6 @@ def end_of(path: Path) -> list[str] | None:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - BYTES))
             lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
+    except (OSError, ValueError):  # the latter where no file can have such a name
         return None
     return lines[size > BYTES :][-LINES:]

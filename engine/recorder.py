@@ -508,13 +508,18 @@ def tell_end(store: Store, sweep_id: str, fence: int, now: datetime) -> None:
 
 
 def give_up(store: Store, sweep: Mapping[str, Any], error: str, now: datetime) -> None:
-    """End a claimed sweep as FAILED before, or instead of, running it: document, event and Sacred run.
+    """End a claimed sweep before, or instead of, running it: Sacred run, document and event. It has FAILED for this
+    *error*, or was STOPPED where the user has stopped it before. What a silent database leaves undone is done by the
+    next call, or by `tell_end`.
 
     Raises:
         LeaseLost: somebody else has it.
     """
     sweep_id, fence = sweep["_id"], sweep["lease"]["fence"]
-    store.sweeps.finish(sweep_id, fence, SweepState.FAILED, {"error": error, "finished": now})
-    store.events.append(sweep_id, [(EventType.SWEEP, public_sweep(store.sweeps.get(sweep_id)), now)], fence)
+    stopped = bool(sweep.get("stop_requested"))
     if sweep.get("run_id") is not None and store.runs.take(sweep["run_id"], fence):
-        store.runs.update(sweep["run_id"], {"status": "FAILED", "stop_time": now, "fail_trace": [error]}, fence)
+        end = {"status": "INTERRUPTED"} if stopped else {"status": "FAILED", "fail_trace": [error]}
+        store.runs.update(sweep["run_id"], {**end, "stop_time": now}, fence)
+    state = SweepState.STOPPED if stopped else SweepState.FAILED
+    store.sweeps.finish(sweep_id, fence, state, {"error": None if stopped else error, "finished": now, "held": None})
+    tell_end(store, sweep_id, fence, now)

@@ -30,13 +30,13 @@ from engine.cluster.process import Zygote
 from engine.cluster.spec import ClusterPlan
 from engine.config import SweepConfig, parse
 from engine.data import Parts, Texts, prepare
-from engine.domain import SweepState, Trial
-from engine.errors import ConfigError, LeaseLost, NhopError, Problem, StateError, StoreUnavailable
+from engine.domain import SweepState, Trial, TrialState
+from engine.errors import NO_ROOM, ConfigError, LeaseLost, NhopError, Problem, StateError, StoreUnavailable
 from engine.events import EventType
 from engine.models.inspection import settle
 from engine.observer import SweepObserver
 from engine.optimizer import Optimizer, SweepStopped
-from engine.recorder import Recorder, give_up
+from engine.recorder import HELD_BY_DISK, Recorder, give_up
 from engine.report import Reporter
 from engine.settings import ROOT, Settings
 from engine.store import Store
@@ -50,6 +50,9 @@ CHECKPOINTS = "checkpoints"
 """The folder of the checkpoints of trials in training, in the work folder."""
 ROOM_SECONDS = 0.5
 """Between two looks whether a sweep that waits for room may begin."""
+
+RETRIES_APART = 10
+"""So many of these looks lie between two attempts to write the data."""
 
 ENDING_SECONDS = 15.0
 """How long a process that runs the same sweep here may still take to end."""
@@ -105,7 +108,7 @@ def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any], zygote: Z
         log_dir = _log_dir(config, sweep_id)
     except NhopError as problem:
         give_up(store, sweep, str(problem), clock())
-        return SweepState.FAILED
+        return SweepState(store.sweeps.get(sweep_id)["state"])
     with _alone(work_dir):
         journal = Journal(work_dir / "journal")
         recorder = Recorder(store, sweep, journal, clock, shared=not settings.embedded)
@@ -147,14 +150,46 @@ def _wait_for_room(recorder: Recorder) -> None:
     if recorder.held is None:
         return
     while why := recorder.held:
-        if recorder.lost.is_set():
-            raise LeaseLost("another optimizer owns the sweep")
-        if recorder.wishes.stop:
-            raise Interrupted
-        if recorder.sweep.get("held") != why:
-            recorder.set(held=why)
-        time.sleep(ROOM_SECONDS)
+        _hold(recorder, why)
     recorder.set(held=None)
+
+
+def _hold(recorder: Recorder, why: str) -> None:
+    """Do nothing for a while, and say why.
+
+    Raises:
+        Interrupted: the user stopped the sweep meanwhile.
+        LeaseLost: another optimizer owns it.
+    """
+    if recorder.lost.is_set():
+        raise LeaseLost("another optimizer owns the sweep")
+    if recorder.wishes.stop:
+        raise Interrupted
+    if recorder.sweep.get("held") != why:
+        recorder.set(held=why)
+    time.sleep(ROOM_SECONDS)
+
+
+def _prepared(config: SweepConfig, fetch: Any, path: Path, recorder: Recorder) -> Parts | Texts:
+    """The data of the sweep, once they could be written to *path*: while the disk is full, that is waited for.
+
+    Raises:
+        DataError: the data cannot be used.
+        Interrupted, LeaseLost: as `_hold`.
+    """
+    data = None
+    while True:
+        try:
+            data = data or prepare(config, fetch)
+            data.save(path)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            if error.errno not in NO_ROOM:
+                raise
+            for _ in range(RETRIES_APART):
+                _hold(recorder, HELD_BY_DISK.format(f"{path} cannot be written: there is no room on the disk"))
+        else:
+            return data
 
 
 def _alone(work_dir: Path) -> IO[str]:
@@ -180,7 +215,7 @@ def _log_dir(config: SweepConfig, sweep_id: str) -> Path:
     try:
         path = Path(config.train_log_dir).expanduser() / sweep_id
         path.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError([Problem("train_log_dir", f"{config.train_log_dir} cannot be made: {reason}")]) from None
     return path
@@ -274,8 +309,7 @@ def _optimize(
     if plan.remote:
         log.warning(EXPOSED, "other machines take part")
     try:
-        data = prepare(config, lambda name: store.datasets.fetch(name, work_dir))
-        data.save(data_path)
+        data = _prepared(config, lambda name: store.datasets.fetch(name, work_dir), data_path, recorder)
         dimensions = (data.token_count, len(data.classes)) if isinstance(data, Texts) else None
         report = not config.model_class  # it is made with the built-in models alone
         before = recorder.sweep
@@ -283,13 +317,14 @@ def _optimize(
         store.models.describe(sweep_id, data.about())
         if isinstance(data, Parts):
             recorder.set(baseline=data.linear_baseline())
+        models = work_dir / "models"
         stored = {trial["number"]: trial for trial in store.trials.of_sweep(sweep_id, curves=True, limit=0)}
         known, ended = resume.known(stored, before, journal.records)
         if known:
             log.info("resumed: %d trials are already recorded", len(known))
             recorder.metrics.restore(_metrics(known))
             _tell_again(store, recorder, stored, known)
-        models = work_dir / "models"
+            _keep_again(store, recorder, known, models)
         reporter = Reporter(store, recorder, data, models, len(config.stages))
         optimizer = Optimizer(
             sweep_id, config, cluster, recorder, clock, known, ended, on_result, models, dimensions,
@@ -332,6 +367,17 @@ def _tell_again(store: Store, recorder: Recorder, stored: Stored, known: list[Tr
         told_state = stored.get(trial.number, {}).get("state")
         if trial.finished and (told_state != trial.state or since is None or trial.finished > since):
             recorder.recorded(trial)
+        if trial.state is TrialState.COMPLETED and told_state != trial.state:
+            recorder.set(restarts=0)  # the one that died had got on
+
+
+def _keep_again(store: Store, recorder: Recorder, known: list[Trial], folder: Path) -> None:
+    """Have the networks kept that earlier processes had trained, and had not yet kept, when they died."""
+    kept = set(store.models.kept(recorder.sweep["_id"]))
+    for trial in known:
+        path = folder / f"{trial.number}.npy"
+        if trial.state is TrialState.COMPLETED and trial.number not in kept and path.exists():
+            recorder.model(trial.number, path)
 
 
 def _metrics(known: list[Trial]) -> dict[str, list[Point]]:

@@ -157,7 +157,7 @@ class Cluster:
         data: the .npz file of the sweep's data.
         log_dir: where each process writes its log.
         tell: called with every change of a process, as the data of a `process` event.
-        zygote: one that was started for this sweep already, with the same *log_dir* and *private*.
+        zygote: one that was started for this sweep already, with the same *log_dir*.
         tell_used: called now and then with what the processes here use, {name: [CPU in per cent, memory in MB]}.
         private: try to run in a private network namespace, if all processes are to run here.
         elsewhere: asks for and watches the servers on other machines; needed where the plan has any.
@@ -212,8 +212,13 @@ class Cluster:
         """Start the zygote, unless there is one; the processes follow as `poll` is called."""
         self._imported = False
         self._begun = time.monotonic()
-        self._zygote, self._control = self._started or start_zygote(self._log_dir, self._want_private)
-        self._started = None
+        zygote, self._started = self._started, None
+        if zygote is not None and zygote.private != self._want_private:
+            zygote.process.kill()
+            zygote.process.wait()
+            zygote.control.close()
+            zygote = None
+        self._zygote, self._control, _ = zygote or start_zygote(self._log_dir, self._want_private)
         self._selector.register(self._control, selectors.EVENT_READ, None)
 
     @property
@@ -417,7 +422,7 @@ class Cluster:
         happened: list[Happening] = []
         for message in messages:
             if "ready" in message:
-                process.failures = process.shuns = 0
+                process.failures = process.shuns = self._ends = 0
                 self._change(process, ProcessState.READY, self._kept_by(process))
                 self._maybe_chief()
             elif process.job is not None:

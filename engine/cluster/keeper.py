@@ -56,6 +56,8 @@ class Keeper:
         self._data_dir = data_dir
         self._kept: dict[str, _Kept] = {}
         self._watch = Watch()
+        self._first: dict[str, datetime] = {}
+        """Until when each request was made when it was first seen: one that has been renewed since is alive."""
 
     @property
     def keeps(self) -> int:
@@ -63,15 +65,22 @@ class Keeper:
         return len(self._kept)
 
     def look_after(self, servers: Servers, now: datetime) -> None:
-        """Start what is wanted and does not run, end what is wanted no longer. Whether a request whose server runs here
-        is void is told by watching it: clocks may jump.
+        """Start what is wanted and does not run, end what is wanted no longer. Whether a request is void is told by
+        watching it: clocks may differ, and jump.
 
         Raises:
             StoreUnavailable: the database does not answer; what runs goes on.
         """
-        found = {document["_id"]: document for document in servers.wanted(self._hosts, now, list(self._kept))}
+        found = {document["_id"]: document for document in servers.wanted(self._hosts)}
         ages = self._watch.ages({key: document["until"] for key, document in found.items()}, time.monotonic())
-        wanted = {key: document for key, document in found.items() if ages[key] < VOID_SECONDS}
+        self._first = {**{key: document["until"] for key, document in found.items()},
+                       **{key: until for key, until in self._first.items() if key in found}}  # fmt: skip
+        wanted = {
+            key: document
+            for key, document in found.items()
+            if ages[key] < VOID_SECONDS
+            and (key in self._kept or document["until"] > now or document["until"] != self._first[key])
+        }
         for key, kept in list(self._kept.items()):
             document = wanted.get(key)
             if document is None or _version(document) != kept.version:

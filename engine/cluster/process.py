@@ -27,6 +27,7 @@ class Zygote(NamedTuple):
 
     process: subprocess.Popen[bytes]
     control: Channel
+    private: bool
 
 
 def start_zygote(log_dir: Path, private: bool) -> Zygote:
@@ -45,7 +46,7 @@ def start_zygote(log_dir: Path, private: bool) -> Zygote:
             stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], cwd=Path(__file__).parents[2], start_new_session=True,
             env={**environment_without_secrets(), **ENVIRONMENT},
         )  # fmt: skip
-    return Zygote(process, Channel(ours))
+    return Zygote(process, Channel(ours), private)
 
 
 def environment_without_secrets() -> dict[str, str]:

@@ -25,7 +25,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from engine.domain import ENDED, SweepState
-from engine.errors import DataError, NotFound, StateError
+from engine.errors import NO_ROOM, DataError, NotFound, StateError
 from engine.store.calls import answered
 
 Document = dict[str, Any]
@@ -158,6 +158,7 @@ class Datasets:
         Raises:
             NotFound: there is no such data set or version.
             DataError: the content is not what was uploaded, or cannot be written.
+            OSError: there is no room on the disk.
         """
         about = self.find(reference)
         if about is None:
@@ -167,16 +168,22 @@ class Datasets:
             if not path.exists():
                 self._download(about, path)
         except OSError as error:
+            if error.errno in NO_ROOM:
+                raise
             raise DataError(f"{path}: cannot be written: {error.strerror}") from None
         return path, about
 
     def _download(self, about: Document, path: Path) -> None:
         partial = path.with_suffix(".part")
         digest = hashlib.sha256()
-        with partial.open("wb") as file:
-            for block in self._blocks(about["file_id"], about["name"]):
-                digest.update(block)
-                file.write(block)
+        try:
+            with partial.open("wb") as file:
+                for block in self._blocks(about["file_id"], about["name"]):
+                    digest.update(block)
+                    file.write(block)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
         if digest.hexdigest() != about["sha256"]:
             partial.unlink()
             raise DataError(f"the data set {about['name']} is not stored as it was uploaded; upload it again")

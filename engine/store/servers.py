@@ -2,8 +2,9 @@
 
 {_id: "sweep/role_index", sweep_id, fence, host, role, index, jobs, workers_beside, num_gpus, generation, until,
 pid, machine, detail}
-A request whose `until` has passed is void, so that the servers of a dead optimizer end. A higher generation asks for
-a new process in place of the old.
+A request that is not renewed is void, so that the servers of a dead optimizer end; the daemon tells by watching
+`until`, since its clock and that of the optimizer's machine may differ. A higher generation asks for a new process in
+place of the old.
 """
 
 from __future__ import annotations
@@ -69,14 +70,10 @@ class Servers:
         with answered():
             self._collection.delete_many({"sweep_id": sweep_id, "fence": {"$lte": fence}})
 
-    def wanted(self, hosts: Collection[str], now: datetime, kept: Collection[str] = ()) -> list[Document]:
-        """What is wanted on a machine with these names, and what is left of the requests *kept* there."""
+    def wanted(self, hosts: Collection[str]) -> list[Document]:
+        """The requests for servers on a machine with these names, void ones too."""
         with answered():
-            found = list(self._collection.find({"host": {"$in": sorted(hosts)}, "until": {"$gt": now}}))
-            known = {document["_id"] for document in found}
-            if others := [key for key in kept if key not in known]:
-                found += self._collection.find({"_id": {"$in": others}})
-        return found
+            return list(self._collection.find({"host": {"$in": sorted(hosts)}}))
 
     def machine_of(self, key: str) -> str | None:
         """The machine whose daemon keeps a server."""

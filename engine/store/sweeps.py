@@ -252,16 +252,18 @@ class Sweeps:
                     return self._collection.find_one({"_id": sweep["_id"], "lease.fence": fence + 1})
         return None
 
-    def release(self, sweep_id: str, fence: int, died: bool) -> None:
-        """Give the lease back, so that the sweep can be claimed at once.
+    def release(self, sweep_id: str, fence: int, died: bool, to_all: bool = False) -> None:
+        """Give up a sweep whose optimizer has ended. Its holder, whose disk has the journal, may claim it at once.
 
         Args:
             died: its optimizer ended by itself; such ends are counted, and too many are the sweep's end.
+            to_all: others may claim it at once, too, not only when the lease has run out.
 
         Raises:
             LeaseLost: somebody else has it, or the sweep has ended.
         """
-        self._guarded(sweep_id, fence, {"lease.until": None, "released": not died}, states=OWNED)
+        until = {"lease.until": None} if to_all else {}
+        self._guarded(sweep_id, fence, {**until, "released": not died}, states=OWNED)
 
     def renew(self, sweep_id: str, fence: int, until: datetime) -> None:
         """Keep the lease.

@@ -9,7 +9,7 @@ import pytest
 from engine.domain import SweepState
 from engine.errors import LeaseLost
 from engine.events import EventType
-from engine.recorder import tell_end
+from engine.recorder import give_up, tell_end
 from engine.store import Store
 from engine.store.events import draft
 
@@ -100,3 +100,22 @@ def test_the_end_of_a_sweep_is_told_for_an_optimizer_that_died_before_it_could(s
     tell_end(store, sweep_id, 1, NOW)
     (event,) = store.events.after(sweep_id, 0)
     assert (event.type, event.data["state"]) == (EventType.SWEEP, "COMPLETED")
+
+
+@pytest.mark.usefixtures("_dates_set")
+@pytest.mark.parametrize("stop", [False, True])
+def test_a_sweep_that_is_given_up_has_failed_unless_the_user_had_stopped_it(store: Store, stop: bool) -> None:
+    sweep_id = store.sweeps.create("x", "ada", {}, 1, 1, 1, NOW)
+    claimed = store.sweeps.claim("m1", timedelta(seconds=20), NOW)
+    assert claimed is not None
+    run_id = store.runs.create({"status": "RUNNING", "info": {}})
+    store.sweeps.update(sweep_id, 1, {"run_id": run_id})
+    if stop:
+        store.sweeps.stop(sweep_id, NOW)
+    sweep = store.sweeps.get(sweep_id)
+    for _ in range(2):  # the first may have been cut short by a silent database
+        give_up(store, sweep, "it died", NOW)
+    ended = store.sweeps.get(sweep_id)
+    assert (ended["state"], ended["error"]) == (("STOPPED", None) if stop else ("FAILED", "it died"))
+    assert store.runs.get(run_id)["status"] == ("INTERRUPTED" if stop else "FAILED")
+    assert {event.data["state"] for event in store.events.after(sweep_id, 0)} == {ended["state"]}

@@ -128,6 +128,8 @@ class TestSweeps:
     def test_deaths_are_counted_and_releases_are_not(self, store: Store) -> None:
         sweep_id, fence = claimed(store)
         store.sweeps.release(sweep_id, fence, died=False)
+        assert store.sweeps.leases()[sweep_id]["until"] == NOW + LEASE, "others wait until it has run out"
+        store.sweeps.release(sweep_id, fence, died=False, to_all=True)
         assert store.sweeps.leases()[sweep_id]["until"] is None
         again = store.sweeps.claim("m2", LEASE, NOW, store.sweeps.leases(), holder="m2/1")
         assert again is not None
@@ -707,13 +709,11 @@ def _servers(store: Store, fence: int) -> list[dict[str, Any]]:
 WANTED = [{"name": "worker_1", "host": "b", "role": "worker", "index": 1, "jobs": {}}]
 
 
-def test_servers_are_wanted_until_their_time_is_over_and_begin_anew_with_each_fence(store: Store) -> None:
+def test_servers_are_wanted_of_a_machine_and_begin_anew_with_each_fence(store: Store) -> None:
     store.servers.want("s", 1, WANTED, NOW + timedelta(seconds=20))
-    (wanted,) = store.servers.wanted({"b", "other"}, NOW)
+    (wanted,) = store.servers.wanted({"b", "other"})
     assert (wanted["_id"], wanted["fence"], wanted["generation"], wanted["pid"]) == ("s/worker_1", 1, 1, None)
-    assert store.servers.wanted({"other"}, NOW) == []
-    assert store.servers.wanted({"b"}, NOW + timedelta(seconds=21)) == []
-    assert len(store.servers.wanted({"b"}, NOW + timedelta(seconds=21), kept=[wanted["_id"], "gone"])) == 1
+    assert store.servers.wanted({"other"}) == []
     store.servers.report("s/worker_1", 1, {"pid": 7, "machine": "b"})
     assert _servers(store, 1)[0]["pid"] == 7
     store.servers.replace("s", 1, "worker_1")
@@ -731,7 +731,7 @@ def test_an_optimizer_whose_time_is_over_neither_takes_nor_drops_the_next_ones_s
     store.servers.replace("s", 1, "worker_1")
     assert [one["generation"] for one in _servers(store, 2)] == [1]
     store.servers.drop("s", 2)
-    assert store.servers.wanted({"b"}, NOW) == []
+    assert store.servers.wanted({"b"}) == []
 
 
 @pytest.mark.usefixtures("_bytes_taken")

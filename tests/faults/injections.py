@@ -144,7 +144,7 @@ class Injector:
             self._goes_on(since, what)
 
     def _let_it_get_on(self) -> None:
-        """A sweep whose optimizers die again and again without a completed trial is to fail: one must complete before."""
+        """A sweep whose optimizers die again and again without a completed trial fails: one must complete before."""
 
         def gets_on() -> bool:
             with suppress(StoreError):

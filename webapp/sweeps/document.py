@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 import yaml
 
-from engine.config import GROUPS, PRIVATE, SERVER_SECTION, SweepConfig, examine
+from engine.config import GROUPS, NOT_PLAIN, PRIVATE, SERVER_SECTION, SweepConfig, examine, is_plain
 from engine.errors import ConfigError, Problem
 from webapp.sweeps.axes import KEY, Typed
 from webapp.sweeps.typed import extra_of, fits, kind_of, show, typed_from
@@ -83,8 +82,8 @@ def read(text: str) -> dict[str, Any]:
         raise _refused("is nested too deeply") from None
     if not isinstance(values, dict):
         raise _refused("must hold `key: value` lines")
-    if not _is_plain(values):
-        raise _refused("holds a character that no text can hold: NUL, or half of a pair")
+    if not is_plain(values):
+        raise _refused(NOT_PLAIN)
     seen: set[str] = set()
     for key, line in _keys(node):
         if key in seen:
@@ -165,15 +164,6 @@ def _plain(value: Any, key: str) -> Any:
                 if show(kind(value)) == value:
                     return kind(value)
     return value
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether all texts in it can be stored."""
-    if isinstance(value, Mapping):
-        return all(_is_plain(key) and _is_plain(part) for key, part in value.items())
-    if isinstance(value, list | tuple | set):
-        return all(map(_is_plain, value))
-    return not isinstance(value, str) or not re.search("[\0\ud800-\udfff]", value)
 
 
 def _refused(message: str) -> ConfigError:

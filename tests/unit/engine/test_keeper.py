@@ -23,7 +23,7 @@ class Requests:
         self.documents = list(documents)
         self.reports: list[tuple[str, dict[str, Any]]] = []
 
-    def wanted(self, hosts: Any, now: datetime, kept: Any) -> list[dict[str, Any]]:
+    def wanted(self, hosts: Any) -> list[dict[str, Any]]:
         return self.documents
 
     def report(self, key: str, generation: int, fields: dict[str, Any]) -> None:
@@ -32,7 +32,7 @@ class Requests:
 
 def request(sweep: str = "s", fence: int = 1, generation: int = 1) -> dict[str, Any]:
     return {"_id": f"{sweep}/worker_1", "fence": fence, "generation": generation, "role": "worker", "index": 1,
-            "jobs": JOBS, "workers_beside": 2, "num_gpus": 0, "until": NOW}  # fmt: skip
+            "jobs": JOBS, "workers_beside": 2, "num_gpus": 0, "until": NOW + timedelta(seconds=20)}  # fmt: skip
 
 
 def test_a_server_is_told_its_task_and_its_share_of_the_machine() -> None:
@@ -74,9 +74,26 @@ def test_a_server_outlives_a_jump_of_the_clock_and_ends_when_nobody_renews_the_r
         keeper.look_after(requests, NOW)  # type: ignore[arg-type]
         for second in range(60):
             monkeypatch.setattr(keeper_module.time, "monotonic", lambda second=second: 1000.0 + second)
-            requests.documents = [{**request(), "until": NOW + timedelta(seconds=min(second, 30))}]
+            requests.documents = [{**request(), "until": NOW + timedelta(seconds=20 + min(second, 30))}]
             keeper.look_after(requests, NOW + timedelta(hours=1))  # type: ignore[arg-type]
             assert keeper.keeps == (1 if second < 50 else 0), f"after {second} s"
+    finally:
+        keeper.end()
+
+
+def test_a_request_of_a_machine_whose_clock_is_late_is_met_once_it_is_seen_to_be_renewed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper, later = Keeper("b", {"b"}, tmp_path), NOW + timedelta(hours=1)
+    requests = Requests(request(), {**request("dead"), "jobs": {**JOBS, "worker": ["a:2", "b:4"]}})
+    try:
+        for second in range(3):
+            monkeypatch.setattr(keeper_module.time, "monotonic", lambda second=second: 1000.0 + second)
+            keeper.look_after(requests, later)  # type: ignore[arg-type]
+            assert keeper.keeps == 0
+        requests.documents[0] = {**request(), "until": NOW + timedelta(seconds=25)}
+        keeper.look_after(requests, later)  # type: ignore[arg-type]
+        assert [key for key, _ in requests.reports] == ["s/worker_1"]
     finally:
         keeper.end()
 
