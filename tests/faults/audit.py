@@ -87,6 +87,9 @@ def _audit_trials(
             found.wrong.append(f"the trials are {dict(states)}, and {failed} were to fail: {errors}")
     elif others := set(states) - {"COMPLETED", "STOPPED", "FAILED"}:
         found.wrong.append(f"trials of a stopped sweep are {others}")
+    done = {number for number, trial in trials.items() if trial["state"] == "COMPLETED"}
+    if without := done - set(world.store.models.kept(sweep["_id"])):
+        found.missing.append(f"the networks of the trials {sorted(without)} were not kept")
     keys = Counter(key_of(trial["params"]) for trial in trials.values())
     if twice := [key for key, count in keys.items() if count > 1]:
         found.duplicates.append(f"{len(twice)} points are tried twice")

@@ -43,3 +43,15 @@ def test_a_sweep_whose_disk_is_full_waits_says_so_and_goes_on_by_itself(place: I
             if event.type is EventType.SWEEP]  # fmt: skip
     assert why in told
     assert told[-1] is None
+
+
+def test_a_sweep_whose_data_find_no_room_on_the_disk_waits_too(place: Installation) -> None:
+    daemon = psutil.Process(place.start_daemon().pid)
+    limits = daemon.rlimit(psutil.RLIMIT_FSIZE)
+    daemon.rlimit(psutil.RLIMIT_FSIZE, (40_000, limits[1]))  # its optimizers have the same
+    sweep_id = place.create(opt_stages=[[100, 2]], data_instances=20_000)
+    why = wait_until(lambda: place.sweep(sweep_id).get("held"), 60, "the sweep that is held")
+    assert "data.npz cannot be written: there is no room on the disk" in why
+    place.optimizer(sweep_id).rlimit(psutil.RLIMIT_FSIZE, limits)
+    sweep = place.wait_ended(sweep_id, 90)
+    assert (sweep["state"], sweep["error"], sweep["held"], sweep["lease"]["fence"]) == ("COMPLETED", None, None, 1)

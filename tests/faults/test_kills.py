@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,9 +16,11 @@ from typing import Any
 import psutil
 import pytest
 
+from engine.cluster.ports import free_ports
 from engine.config import parse
 from engine.events import EventType
 from engine.samplers import RandomSampler
+from engine.settings import ROOT
 from engine.store import embedded
 from tests.installation import SMALL, Installation, family, installation, kill, wait_gone
 from tests.waiting import wait_until
@@ -59,6 +64,7 @@ def check_complete(place: Installation, sweep_id: str, before: list[dict[str, An
     told = {event.data["number"] for event in events
             if event.type is EventType.TRIAL and event.data["state"] == "COMPLETED"}  # fmt: skip
     assert told == set(trials)
+    assert place.store.models.kept(sweep_id) == list(trials), "a network was not kept"
     run = place.run(sweep_id)
     assert (run["status"], run["result"]) == ("COMPLETED", sweep["best"]["loss"])
     metrics = {metric["name"]: metric for metric in place.store.runs.metrics(run["_id"])}
@@ -75,6 +81,7 @@ def test_a_killed_optimizer_is_replaced_and_its_finished_trials_are_not_run_agai
     kill(optimizer)
     wait_gone(processes)
     before = [trial for trial in place.trials(sweep_id) if trial["state"] == "COMPLETED"]
+    place.store.database["models"].delete_many({"sweep_id": sweep_id})  # as when it had died before they were kept
     check_complete(place, sweep_id, before)
     sweep = place.sweep(sweep_id)
     assert sweep["lease"]["fence"] == 2
@@ -260,6 +267,37 @@ def test_a_killed_workers_trial_goes_on_from_its_checkpoint_and_ends_as_if_nothi
     steps = [point[0] for point in trial["curve"]]
     assert steps == sorted(set(steps))
     wait_until(lambda: not folder.exists(), 10, "the end of the checkpoints")
+
+
+def test_a_daemon_whose_database_is_gone_ends_when_its_last_optimizer_has(place: Installation) -> None:
+    daemon = place.start_daemon()
+    sweep_id = place.create(opt_stages=STAGES)
+    place.wait_trials(sweep_id, 1)
+    optimizer = place.optimizer(sweep_id)
+    embedded.stop(place.database)
+    kill(optimizer)
+    assert daemon.wait(timeout=90) == 0
+    assert "nothing runs: the daemon ends" in (place.data_dir / "daemon.log").read_text()
+
+
+def test_a_silent_database_is_not_held_against_a_sweep(place: Installation) -> None:
+    """Its optimizers end with a code of their own, and are not counted."""
+    nowhere = f"mongodb://127.0.0.1:{free_ports(1)[0]}"
+    command = [sys.executable, "-m", "engine.child", "a", "1", str(os.getpid())]
+    environ = {**os.environ, "NHOP_DATA_DIR": str(place.data_dir), "NHOP_MONGO_URI": nowhere}
+    child = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert child.returncode == os.EX_TEMPFAIL, child.stderr
+    assert "does not answer" in child.stderr
+
+
+def test_a_path_that_no_file_can_have_fails_its_sweep_alone(place: Installation) -> None:
+    """As a sweep has it that was made by an earlier version: the form and the API refuse it."""
+    place.start_daemon()
+    sweep_id = place.create()
+    place.store.database["sweeps"].update_one({"_id": sweep_id}, {"$set": {"config.train_log_dir": "a\0b"}})
+    assert place.wait_ended(sweep_id, 60)["state"] == "FAILED"
+    assert "train_log_dir" in place.sweep(sweep_id)["error"]
+    assert place.sweep(sweep_id)["restarts"] == 0
 
 
 def test_an_optimizer_that_always_dies_is_started_ever_later_and_ends_its_sweep_with_the_reason(

@@ -17,7 +17,9 @@ from typing import Any
 import psutil
 import pytest
 
+from engine.cluster import cluster as cluster_module
 from engine.cluster.cluster import Broken, Cancelled, Cluster, Deadlines, Happening, Pruned, Reached
+from engine.cluster.process import start_zygote
 from engine.cluster.spec import ClusterPlan
 from engine.config import parse
 from engine.data import prepare
@@ -38,13 +40,21 @@ ASYNC = {
 class Driver:
     """A started cluster, driven as the optimizer does it."""
 
-    def __init__(self, folder: Path, private: bool = True, deadlines: Deadlines | None = None, **values: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        private: bool = True,
+        deadlines: Deadlines | None = None,
+        early: bool | None = None,
+        **values: str,
+    ) -> None:
         self.told: list[dict[str, Any]] = []
         self.used: dict[str, list[int]] = {}
         self.log_dir = folder / "logs"
         self.log_dir.mkdir()
         config = parse({"data_instances": 400, **values})
         prepare(config).save(folder / "data.npz")
+        self.zygote = None if early is None else start_zygote(self.log_dir, private=early)
         self.cluster = Cluster(
             ClusterPlan.of(config),
             folder / "data.npz",
@@ -52,6 +62,7 @@ class Driver:
             self.told.append,
             private,
             deadlines=deadlines or Deadlines(),
+            zygote=self.zygote,
             tell_used=self.used.update,
         )
         self.cluster.start()
@@ -328,6 +339,33 @@ def test_a_stopped_parameter_server_costs_the_trial_in_training_and_no_more(star
     os.kill(driver.process("ps", 1)["pid"], signal.SIGSTOP)
     driver.until(lambda: _has_ended(driver, 1), 20, "the news of the lost trial")
     _some_trial_completes(driver)
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_zygote_that_was_started_before_is_used_if_its_network_is_the_right_one(
+    start: Callable[..., Driver], private: bool
+) -> None:
+    driver = start(early=private, **TRIALS)
+    assert driver.zygote is not None
+    driver.wait_idle("worker_0", "worker_1")
+    assert driver.cluster.private is True
+    used = psutil.Process(driver.process("worker", 0)["pid"]).ppid()
+    assert (used == driver.zygote.process.pid) is private
+    assert (driver.zygote.process.poll() is None) is private, "the other one must end"
+
+
+def test_a_zygote_may_die_any_number_of_times_between_which_its_processes_were_ready(
+    start: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "MOST_FAILURES", 1)
+    driver = start(**TRIALS)
+    for _ in range(2):
+        driver.wait_idle("worker_0", "worker_1")
+        zygote = psutil.Process(driver.process("worker", 0)["pid"]).parent()
+        assert zygote is not None
+        zygote.kill()
+        driver.until(lambda: not driver.cluster.idle(), what="the news of its death")
+    driver.wait_idle("worker_0", "worker_1")
 
 
 def test_a_stopped_zygote_is_replaced_with_all_that_it_forked(start: Callable[..., Driver]) -> None:

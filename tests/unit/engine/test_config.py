@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from engine.config import GROUPS, LAPTOP_STAGES, SweepConfig, load_yaml, parse
+from engine.config import GROUPS, LAPTOP_STAGES, NOT_PLAIN, SweepConfig, load_yaml, parse
 from engine.errors import ConfigError
 from engine.space import LAYERS, Float, Int
 
@@ -128,6 +128,8 @@ def test_keys_that_say_nothing_are_known(values: dict[str, Any], idle: set[str],
         ("seed", 2**31, "must be at most 2,147,483,647, got '2147483648'"),
         ("test_fraction", 1, "must be below 1, got '1'"),
         ("shrink", 0, "must be above 0, got '0'"),
+        ("train_log_dir", "/tmp/a\0b", NOT_PLAIN),
+        ("tags", ["\ud800"], NOT_PLAIN),
     ],
 )
 def test_a_bound_is_told_in_plain_words(key: str, value: Any, message: str) -> None:
