@@ -185,7 +185,7 @@ class SweepConfig(BaseModel):
         "How the points of the trials are drawn from the axes.",
         live=True,
         choices={
-            "RS": ("Random", "Always right, and best with many workers: no trial waits for another."),
+            "RS": ("Random", "A safe choice, and best with many workers: no trial waits for another."),
             "sobol": ("Quasi-Random (Sobol)", "Covers the space more evenly than chance, with as little to wait for."),
             "grid": ("Grid", "Every combination of a few values, for one to three axes."),
             "TPE": ("TPE (Bayesian)", "Learns which regions are good, from about 20 trials on."),
