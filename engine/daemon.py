@@ -179,7 +179,7 @@ class Daemon:
         if sweep["restarts"] > MOST_RESTARTS:
             words = self._last_words(sweep["_id"])
             why = f"its optimizer died {sweep['restarts']} times; the last words of its log: {words}"
-            self._owed.append(partial(give_up, self._store, sweep, why, _now()))
+            self._owed.append(lambda: give_up(self._store, sweep, why, _now()))
             self._pay()
             return
         reached("sweep-claimed", sweep=sweep["_id"], fence=sweep["lease"]["fence"])
