@@ -72,6 +72,7 @@ class Edit:
         changes: {key: [value before, value after]}.
         points: to be tried in addition.
         retries: numbers of failed trials that are to be tried again.
+        made: an id of what asked for it, so that it is made once; "" where nobody asks twice.
     """
 
     version: int
@@ -80,6 +81,7 @@ class Edit:
     changes: Mapping[str, list[Any]] = field(default_factory=dict)
     points: Sequence[Params] = ()
     retries: Sequence[int] = ()
+    made: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,3 +59,8 @@ class Creations:
         """Forget a creation that failed: whoever asks for it again does it."""
         with answered():
             self._collection.delete_one({"_id": name, "answer": None})
+
+    def let_go(self, name: str, now: datetime) -> None:
+        """Let whoever asks next for a creation do it, without waiting until its doer's time is over."""
+        with answered():
+            self._collection.update_one({"_id": name, "answer": None}, {"$set": {"until": now}})

@@ -16,7 +16,11 @@ let opened = null;
 
 // The page's one connection, opened by whoever needs it first.
 export function shared() {
-  opened ??= io({ transports: ["websocket"], reconnectionDelay: 300, reconnectionDelayMax: 2000, timeout: 5000 });
+  if (opened) return opened;
+  opened = io({ transports: ["websocket"], reconnectionDelay: 300, reconnectionDelayMax: 2000, timeout: 5000 });
+  // The server closed it (it is stopping, or the session ended), or refused it: the client does not come back by itself then.
+  opened.on("disconnect", (reason) => reason === "io server disconnect" && setTimeout(() => opened.connect(), 1000));
+  opened.on("connect_error", (error) => error.message === "database" && setTimeout(() => opened.connect(), 2000));
   return opened;
 }
 
@@ -49,21 +53,13 @@ export function connect(join, hasEnded = () => false) {
       }
     });
   socket.on("connect", enter);
-  socket.on("disconnect", (reason) => {
-    say("reconnecting");
-    // The server closed it (it is stopping, or the session ended): the client does not come back by itself then.
-    if (reason === "io server disconnect") setTimeout(() => socket.connect(), 1000);
-  });
+  socket.on("disconnect", () => say("reconnecting"));
   socket.on("connect_error", (error) => {
     if (error.message === "login") {
       say("login");
       toLogin();
-    } else if (error.message === "database") {
-      // Refused, not unreachable: the client does not come back by itself then.
-      say("database");
-      setTimeout(() => socket.connect(), 2000);
     } else {
-      say("reconnecting");
+      say(error.message === "database" ? "database" : "reconnecting");
     }
   });
   socket.on("database", ({ ok }) => say(ok ? "live" : "database"));

@@ -151,9 +151,10 @@ def _digest() -> str:
 
 
 def _created(one: Operation, view: View, given: Mapping[str, Any], made: str) -> dict[str, Any]:
-    """What is kept of an answer. An operation that answers 201 is told the id of what it makes, *made*."""
+    """What is kept of an answer. The operation is told the id of what it makes, *made*, which is the address of what
+    one that answers 201 has created."""
     own = {"made": made} if one.status == HTTPStatus.CREATED else {}
-    return {"text": _text(view(**given, **own)), **own}
+    return {"text": _text(view(**given, made=made)), **own}
 
 
 def _kept(one: Operation, kept: Mapping[str, Any]) -> Response:

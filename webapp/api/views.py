@@ -104,26 +104,26 @@ def resume_sweep(sweep_id: str) -> schemas.SweepDetail:
 
 
 @operation("POST", f"{SWEEP}/config", SWEEPS, body=schemas.Change, answer=schemas.Version, once=True, steers=True)
-def change_sweep(sweep_id: str, body: schemas.Change) -> schemas.Version:
+def change_sweep(sweep_id: str, body: schemas.Change, made: str) -> schemas.Version:
     """Change what a sweep searches while it waits or runs.
 
     Not all keys may be changed then; a key that may not is refused, and nothing is changed.
     """
     return schemas.Version(
-        version=steering.change(store(), settings(), g.viewer, sweep_id, body.values, _now(), body.version)
+        version=steering.change(store(), settings(), g.viewer, sweep_id, body.values, _now(), body.version, made)
     )
 
 
 @operation("POST", f"{SWEEP}/points", SWEEPS, body=schemas.Points, answer=schemas.Version, once=True, steers=True)
-def add_points(sweep_id: str, body: schemas.Points) -> schemas.Version:
+def add_points(sweep_id: str, body: schemas.Points, made: str) -> schemas.Version:
     """Have points tried next."""
-    return schemas.Version(version=steering.enqueue(store(), g.viewer, sweep_id, body.points, _now()))
+    return schemas.Version(version=steering.enqueue(store(), g.viewer, sweep_id, body.points, _now(), made))
 
 
 @operation("POST", f"{SWEEP}/retry", SWEEPS, body=schemas.Retry, answer=schemas.Version, once=True, steers=True)
-def retry_trials(sweep_id: str, body: schemas.Retry) -> schemas.Version:
+def retry_trials(sweep_id: str, body: schemas.Retry, made: str) -> schemas.Version:
     """Have failed trials tried again."""
-    return schemas.Version(version=steering.retry(store(), g.viewer, sweep_id, body.numbers, _now()))
+    return schemas.Version(version=steering.retry(store(), g.viewer, sweep_id, body.numbers, _now(), made))
 
 
 @operation(

@@ -105,15 +105,13 @@ class Relay:
 
     def join_home(self, sid: str, enter: Callable[[], None]) -> dict[str, Any]:
         """Let client *sid* watch the home page; returns its present state."""
-        now = overview(self._store, datetime.now(UTC))
         self._enter(HOME, sid, enter)
-        return {"overview": now}
+        return {"overview": overview(self._store, datetime.now(UTC))}
 
     def join_notices(self, sid: str, enter: Callable[[], None]) -> dict[str, Any]:
         """Tell client *sid* which sweeps end; returns those that ended last."""
-        now = newest_ended(self._store)
         self._enter(NOTICES, sid, enter)
-        return {"ended": now}
+        return {"ended": newest_ended(self._store)}
 
     def _enter(self, room: str, sid: str, enter: Callable[[], None]) -> None:
         enter()
@@ -225,6 +223,8 @@ class Relay:
             self._revive(broken=True)
         except (StoreError, OSError) as error:
             log.warning("the daemon cannot be seen to: %s", error)
+        except Exception:
+            log.exception("the daemon cannot be seen to")
 
     def _revive(self, broken: bool = False) -> None:
         """Start the embedded database again where its process has died, or is *broken* and its disk has room."""

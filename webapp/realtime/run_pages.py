@@ -134,24 +134,34 @@ class RunPages:
             self._emitter.sleep(BEAT_SECONDS if self.turn(database) else OUTAGE_SECONDS)
 
     def turn(self, database: str = OWN) -> bool:
-        """Tell every room of a database what is new, once; False: it does not answer."""
+        """Tell every room of a database what is new, once; False: it does not answer, or not as it should."""
         with self._guard:
             rooms = [(name, room) for name, room in self._rooms.items() if room.database == database]
+        try:
+            parts = self._parts_of(database)  # anew: it keeps the connection open, which may have been changed
+        except StoreError as error:
+            log.warning("the pages of the runs of %r wait: %s", database, error)
+            self._outages.tell(database, True, self._names_of(database))
+            return False
+        well = True
         for name, room in rooms:
             try:
                 with self._locks.setdefault(name, threading.Lock()):
                     if room.members:
+                        room.parts = parts
                         self._advance(name, room)
             except StoreUnavailable as error:
                 log.warning("the pages of runs wait: %s", error)
                 self._outages.tell(database, True, self._names_of(database))
                 return False
-            except (StoreError, NotFound):
-                log.exception("run %s cannot be followed just now", room.text)
+            except (StoreError, NotFound) as error:
+                log.warning("run %s cannot be followed just now: %s", room.text, error)
+                well = False
             except Exception:
                 log.exception("run %s met an unexpected error; its page waits", room.text)
+                well = False
         self._outages.tell(database, False, self._names_of(database))
-        return True
+        return well
 
     def _names_of(self, database: str) -> list[str]:
         with self._guard:

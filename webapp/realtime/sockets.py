@@ -19,6 +19,7 @@ from flask import Flask, request, session
 from flask_socketio import ConnectionRefusedError, SocketIO, join_room, rooms
 
 from engine.errors import NotFound, StoreError
+from webapp.errors import QueryError
 from webapp.extensions import STORE, store
 from webapp.realtime.door import Door
 from webapp.realtime.relay import HOME, NOTICES, ROOMS, Relay
@@ -103,6 +104,8 @@ def _answered(door: Door, event: str, join: Callable[..., dict[str, Any]], *mess
         return {"error": "there is nothing of that name"}
     except (KeyError, ValueError):  # the client has gone meanwhile
         return {"error": "not connected"}
+    except QueryError as error:
+        return {"error": str(error)}
     except StoreError:
         return {"error": "the database does not answer", "retry": True}
 

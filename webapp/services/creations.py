@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from engine.errors import ConfigError, Problem, StateError
+from engine.errors import ConfigError, NotFound, Problem, StateError, StoreError
 from engine.store import Store
 from engine.store.sweeps import new_id
-from webapp.errors import QueryError
+from webapp.errors import Forbidden, HelperError, QueryError
 from webapp.services.accounts import Account
 
 Document = dict[str, Any]
 
 HEADER = "Idempotency-Key"
 LONGEST = 200
+REFUSALS = (ConfigError, StateError, NotFound, Forbidden, QueryError, HelperError)
+"""Errors of what was asked for, which are found before anything is written."""
 LEASE = timedelta(minutes=2)
 """Whoever has not done it after so long has died, and the next one does it."""
 PATIENCE = 20.0
@@ -31,7 +34,8 @@ def once(
 
     Args:
         request: a digest of what is asked for.
-        work: does it, given an id for what it creates, the same one should it have to be begun again.
+        work: does it, given an id for what it makes, the same one should it have to be begun again; doing it twice
+            under one id does it once.
 
     Returns:
         the answer, and whether it had been given before.
@@ -61,8 +65,12 @@ def once(
 def _do(store: Store, name: str, made: str, work: Callable[[str], Mapping[str, Any]]) -> Document:
     try:
         answer = dict(work(made))
-    except BaseException:
+    except REFUSALS:
         store.creations.give_up(name)
+        raise
+    except BaseException:  # perhaps it was done, all or in part: whoever asks again does it under the same id
+        with suppress(StoreError):
+            store.creations.let_go(name, datetime.now(UTC))
         raise
     store.creations.settle(name, answer)
     return answer

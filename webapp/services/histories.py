@@ -123,6 +123,24 @@ class History:
         """A run, by its id as addresses have it, has been changed from here."""
         self.follower.poke(run_id)
 
+    def take_over(self, run_ids: Sequence[str], now: datetime, seconds: float) -> None:
+        """See that the index knows how these runs are now, which have been changed from here; wait so long for it.
+
+        Where somebody follows, that is who reads them: what is new is told to whoever watches the list by nobody else.
+        """
+        for run_id in run_ids:
+            self.poke(run_id)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if self.followed:
+                self._turned.clear()
+                self.wanted.set()
+                self._turned.wait(until - time.monotonic())
+            else:
+                self.turn(now)
+            if self.silent or not self.follower.is_behind():
+                return
+
     def close(self) -> None:
         """Close the connection and the index; nobody may use this any more."""
         with self._opening:

@@ -46,7 +46,8 @@ def snapshot(store: Store, sweep_id: str, now: datetime) -> Document:
     with six digits. *queue* says why a waiting sweep waits.
 
     The number is read first: events above it may already be in what is read after it, and since every event
-    carries whole values, applying them again changes nothing.
+    carries whole values, applying them again changes nothing; of lines of the log, which would be there twice, only
+    those up to it are read.
 
     Raises:
         NotFound: there is no such sweep.
@@ -63,7 +64,7 @@ def snapshot(store: Store, sweep_id: str, now: datetime) -> Document:
         "older": _heads(older),
         "curves": {str(number): plain(points) for number, points in curves.items()},
         "resources": _resources(store, sweep),
-        "log": _log(store, sweep_id),
+        "log": _log(store, sweep_id, seq),
         "queue": queue.why(store, sweep, now),
     }
 
@@ -175,11 +176,12 @@ def extend(curve: Points, points: Points) -> None:
             curve.append(point)
 
 
-def _log(store: Store, sweep_id: str) -> list[Document]:
-    """The newest lines of the sweep's log, oldest first."""
+def _log(store: Store, sweep_id: str, upto: int) -> list[Document]:
+    """The newest lines of the sweep's log that events up to this number tell of, oldest first."""
     lines: list[Document] = []
     for event in store.events.newest(sweep_id, EventType.LOG, LOG_EVENTS):
-        lines.extend(plain(event.data.get("lines", [])))
+        if event.seq <= upto:
+            lines.extend(plain(event.data.get("lines", [])))
     return lines[-LOG_LINES:]
 
 

@@ -124,11 +124,11 @@ def from_folder(
     import_id = uuid.uuid4().hex[:12]
     path = zip_path(settings, import_id)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file.seek(0)
-    with path.open("wb") as kept:
-        shutil.copyfileobj(file, kept, 2**20)
     about = {"kind": FOLDER, "source": filename[-100:], "runs": None, "total": total}
+    file.seek(0)
     try:
+        with path.open("wb") as kept:
+            shutil.copyfileobj(file, kept, 2**20)
         store.imports.create({"_id": import_id, "by": account.id, "at": now, **about}, now)
     except BaseException:
         path.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -157,7 +156,7 @@ def _change(store: Store, history: History, account: Account, keys: Sequence[str
     for start in range(0, len(keys), GROUP):
         some = keys[start : start + GROUP]
         store.run_notes.change(history.name, [id_of(key) for key in some], change, account.name, now)
-    _poke(history, keys, now)
+    history.take_over(keys, now, LONGEST_TURN)
 
 
 def delete(store: Store, history: History, account: Account, keys: Sequence[str], now: datetime) -> Undo:
@@ -210,7 +209,7 @@ def delete(store: Store, history: History, account: Account, keys: Sequence[str]
         if left["belong to somebody else"] == len(keys):
             raise Forbidden("runs can be deleted by who started them, or by an administrator")
         raise StateError(f"none of these runs can be deleted: {words}")
-    _poke(history, keys, now)
+    history.take_over(keys, now, LONGEST_TURN)
     return Undo(gone, batch, words)
 
 
@@ -238,7 +237,7 @@ def restore(store: Store, history: History, account: Account, ids: Sequence[str]
     count = store.deleted_runs.restore(history.name, mine)
     if not count:
         raise StateError("these runs are back already, or it is too late: they are removed after 7 days")
-    _poke(history, [key_of(run_id) for run_id in mine], now)
+    history.take_over([key_of(run_id) for run_id in mine], now, LONGEST_TURN)
     return count
 
 
@@ -273,16 +272,6 @@ def remove_due(store: Store, histories: Histories, now: datetime) -> int:
     for run_id in ids:
         history.poke(key_of(run_id))
     return len(ids)
-
-
-def _poke(history: History, keys: Sequence[str], now: datetime) -> None:
-    """Let the list know at once."""
-    for key in keys:
-        history.poke(key)
-    until = time.monotonic() + LONGEST_TURN
-    history.turn(now)
-    while history.follower.progress().waiting and time.monotonic() < until and not history.silent:
-        history.turn(now)
 
 
 def _shown(found: Mapping[str, Any]) -> Deleted:

@@ -118,12 +118,14 @@ def change(
     values: Mapping[str, Any],
     now: datetime,
     version: int | None = None,
+    made: str = "",
 ) -> int:
     """Make *values* part of a sweep's configuration; returns its new version.
 
     Args:
         values: of keys in LIVE, as `engine.config.parse` takes them.
         version: that they were made for; None: whatever it is.
+        made: an id of the request: what was done under it is not done again.
 
     Raises:
         ConfigError: with every problem, each at its key.
@@ -131,6 +133,8 @@ def change(
         NotFound, Forbidden: as `stop`.
     """
     sweep = must_steer(store, account, sweep_id)
+    if before := _made(sweep, made):
+        return _tell(store, sweep_id, before, now)
     refused = [key for key in values if key not in LIVE]
     if refused:
         raise ConfigError([_refusal(key) for key in refused])
@@ -145,20 +149,29 @@ def change(
     changes = {key: [old[key], new[key]] for key in new if new[key] != old[key]}
     if not changes:
         raise ConfigError([Problem("", "nothing was changed: these are the values that the sweep has")])
-    return _edit(store, account, sweep, config, now, version, changes=changes)
+    return _edit(store, account, sweep, config, now, version, changes=changes, made=made)
 
 
-def enqueue(store: Store, account: Account, sweep_id: str, points: Sequence[Mapping[str, Any]], now: datetime) -> int:
-    """Have *points* of the sweep's space tried next; returns the new version of its configuration. Raises as `change`;
-    the key of a problem with an axis is "points.<place>.<axis>", places counted from 0."""
+def enqueue(
+    store: Store,
+    account: Account,
+    sweep_id: str,
+    points: Sequence[Mapping[str, Any]],
+    now: datetime,
+    made: str = "",
+) -> int:
+    """Have *points* of the sweep's space tried next; returns the new version of its configuration. *made* and errors as
+    `change`; the key of a problem with an axis is "points.<place>.<axis>", places counted from 0."""
     sweep = must_steer(store, account, sweep_id)
+    if before := _made(sweep, made):
+        return _tell(store, sweep_id, before, now)
     config = parse(sweep["config"])
     if not 0 < len(points) <= MOST_POINTS:
         raise ConfigError([Problem("points", f"give 1 to {MOST_POINTS:,} points, got {len(points):,}")])
     taken, problems = _points(config.space(), points)
     if problems:
         raise ConfigError(problems)
-    return _edit(store, account, sweep, config, now, points=taken)
+    return _edit(store, account, sweep, config, now, points=taken, made=made)
 
 
 def point_axes(store: Store, account: Account, sweep_id: str) -> tuple[list[PointAxis], str]:
@@ -185,9 +198,12 @@ def _point_axis(name: str, space: SearchSpace, given: Mapping[str, Any]) -> Poin
     return PointAxis(name, label, f"{value:.6g}", f"{axis.low:g} to {axis.high:g}", layer=layer)
 
 
-def retry(store: Store, account: Account, sweep_id: str, numbers: Sequence[int], now: datetime) -> int:
-    """Have failed trials tried again, all where *numbers* is empty; returns the new version. Raises as `change`."""
+def retry(store: Store, account: Account, sweep_id: str, numbers: Sequence[int], now: datetime, made: str = "") -> int:
+    """Have failed trials tried again, all where *numbers* is empty; returns the new version. *made* and errors as
+    `change`."""
     sweep = must_steer(store, account, sweep_id)
+    if before := _made(sweep, made):
+        return _tell(store, sweep_id, before, now)
     trials = store.columns.of_sweep(sweep)
     failed = set(trials.number[trials.state.equal(TrialState.FAILED) & np.isnan(trials.confirms)].tolist())
     asked = {number for edit in sweep.get("edits") or [] for number in edit["retries"]}
@@ -197,7 +213,7 @@ def retry(store: Store, account: Account, sweep_id: str, numbers: Sequence[int],
     chosen = list(dict.fromkeys(numbers)) or sorted(failed - asked)
     if not chosen:
         raise ConfigError([Problem("numbers", "no trial has failed that is not tried again already")])
-    return _edit(store, account, sweep, parse(sweep["config"]), now, retries=chosen)
+    return _edit(store, account, sweep, parse(sweep["config"]), now, retries=chosen, made=made)
 
 
 def announce(store: Store, sweep_id: str, now: datetime) -> None:
@@ -223,9 +239,19 @@ def _edit(
         sweep["_id"], edit, config.model_dump(mode="json"), config.total_trials, config.total_steps
     ):
         raise StateError("somebody else has changed the sweep in the meantime; look at it again, and then decide")
-    store.events.append(sweep["_id"], [(EventType.EDIT, plain(asdict(edit)), now)])
-    announce(store, sweep["_id"], now)
-    return edit.version
+    return _tell(store, sweep["_id"], asdict(edit), now)
+
+
+def _made(sweep: Mapping[str, Any], made: str) -> Document | None:
+    """The edit that was made for a request before, whose answer did not arrive."""
+    return next((edit for edit in sweep.get("edits") or [] if made and edit.get("made") == made), None)
+
+
+def _tell(store: Store, sweep_id: str, edit: Mapping[str, Any], now: datetime) -> int:
+    """Tell everybody who watches a sweep of its *edit*, whose version is returned; twice does no harm."""
+    store.events.append(sweep_id, [(EventType.EDIT, plain(edit), now)])
+    announce(store, sweep_id, now)
+    return int(edit["version"])
 
 
 def must_steer(store: Store, account: Account, sweep_id: str) -> Document:

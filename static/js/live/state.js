@@ -122,7 +122,13 @@ export function take(type, data, at = null) {
 // Follow the sweep: what was missed, then what comes, also after the connection was lost or the computer slept.
 export function start() {
   const where = () => ({ sweep: state.sweep.id, after: state.seq });
-  const join = (open, done) => open.timeout(ANSWER_MS).emit("join", where(), (late, answer) => done(late ? { retry: true } : answer));
+  const join = (open, done) => {
+    if (state.unowned) { // it may be heard of again; if it is not, this is told anew
+      state.unowned = false;
+      tell("sweep", {}, null);
+    }
+    open.timeout(ANSWER_MS).emit("join", where(), (late, answer) => done(late ? { retry: true } : answer));
+  };
   const socket = connect(join, hasEnded);
   let joining = false;
   const rejoin = () => {

@@ -123,6 +123,10 @@ class Follower:
         """Read a run again in the next turn."""
         self._poked.append(key)
 
+    def is_behind(self) -> bool:
+        """Whether runs are known that are to be read, but for their metrics."""
+        return bool(self._poked or self._waiting)
+
     def keep(self, fields: Sequence[str]) -> None:
         """See to it that these fields exist where they are metrics at a step."""
         for field in fields:

@@ -450,11 +450,11 @@ class Index:
         cursor.execute("BEGIN IMMEDIATE")
         try:
             yield cursor
+            self._writer.commit()
         except BaseException:
             self._writer.rollback()
             self._names = dict(cursor.execute("SELECT name, f FROM names").fetchall())
             raise
-        self._writer.commit()
         self.version += 1
 
     def _numbered(self, cursor: sqlite3.Cursor, cells: dict[str, Value]) -> dict[int, Value]:
