@@ -44,7 +44,9 @@ def confirmation(trial: Trial, trials: Iterable[Trial], squared: bool = True) ->
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Mean, standard deviation (0 of a single value) and the values themselves."""
+    """Mean, standard deviation (0 of a single value, not a number where a value is none) and the values themselves."""
+    if not all(map(math.isfinite, values)):
+        return {"mean": sum(values) / len(values), "std": math.nan, "values": list(values)}
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
     return {"mean": statistics.fmean(values), "std": deviation, "values": list(values)}
 

@@ -139,6 +139,9 @@ class Optimizer:
         self._steps = sum(trial.steps for trial in ended)
         self._steps_trained = sum(trial.step for trial in ended)
         self._steps_before = self._steps
+        """What earlier processes have trained."""
+        self._inherited = {trial.number for trial in searched if trial.state not in COUNTED}
+        """Trials whose first checkpoint here is an earlier process's."""
         self._failures, self._idle_trials = in_a_row(self._finished)
         self._next = 1
         self._paused = False
@@ -169,11 +172,13 @@ class Optimizer:
         """
         try:
             return self._run()
-        except (TooManyFailures, ClusterError):
+        except (TooManyFailures, ClusterError, KeyboardInterrupt):
             self._end_open()
             raise
 
     def _run(self) -> Trial:
+        if self._recorder.wishes.stop:  # an earlier process may have died when it had ended the trials
+            self._stop()
         if self._best is not None:  # an earlier process may have died before the database knew of it
             self._record_best(self._best)
         if self._recorder.sweep.get("held"):
@@ -190,6 +195,8 @@ class Optimizer:
                     _why_none(f"the search ended before a trial completed ({self._enough})", self._finished)
                 )
             self._confirm(last)
+            if self._recorder.wishes.stop:
+                self._stop()
             if not self._extras and self._next_stage() is None and self._recorder.close_edits(self._version):
                 return self._best
             self._heed(self._recorder.wishes, None, {})
@@ -297,16 +304,20 @@ class Optimizer:
         """Whether there is something to begin, in stage *index*; None: while trials are confirmed."""
         if index is None:
             return False
-        if self._extras:
+        if self._has_extra(index):
             return True
         if index in self._closed or self._enough is not None:
             return False
         return self._proposed[index] < int(self._stages[index]["trials"])
 
+    def _has_extra(self, index: int) -> bool:
+        """Whether there is something that the user asked for, to be tried in the newest stage."""
+        return bool(self._extras) and index >= len(self._stages) - 1
+
     def _propose(self, index: int, running: Iterable[Trial]) -> Trial | None:
         """The next trial of stage *index*; None where nothing is left to try, and the stage ends."""
         number = self._next_number()
-        extra = self._extras.popleft() if self._extras else None
+        extra = self._extras.popleft() if self._has_extra(index) else None
         if extra is None:
             if self._sampler is None:
                 self._sampler, self._told = self._make_sampler(index), 0
@@ -555,6 +566,7 @@ class Optimizer:
         """Bring *trial* to where it now stands; returns how much a new best improves on the best before."""
         if isinstance(happening, Broken):
             if happening.lost:
+                self._inherited.discard(trial.number)
                 self._lose(trial, happening.error, happening.counted)
             else:
                 self._end(trial, TrialState.FAILED, happening.error)
@@ -562,6 +574,8 @@ class Optimizer:
             return None
         if isinstance(happening, Resumed):
             trial.step = happening.step
+            if trial.number in self._inherited:
+                self._steps_before += happening.step
             log.info("trial %d goes on from its checkpoint, step %d", trial.number, trial.step)
             return None
         if isinstance(happening, Cancelled):
@@ -684,6 +698,7 @@ class Optimizer:
         asked = enumerate(self._config.stages)
         stages = [(steps, max(count, self._proposed[stage])) for stage, (steps, count) in asked]
         steps_total = sum(steps * count for steps, count in stages) + sum(trial.steps for trial in self._asked)
+        steps_total += len(self._extras) * stages[max(0, len(self._stages) - 1)][0]
         elapsed = self._spent - self._spent_before
         return {
             "done": sum(self._ended[state] for state in COUNTED),

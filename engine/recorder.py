@@ -56,6 +56,8 @@ HOLD_SECONDS = 12.0
 training to end."""
 GONE_SECONDS = 900.0
 """Without a renewal of the lease: the process ends."""
+MOST_POINTS = 500
+"""Of a trial's curve that wait to be told; older ones are left out: the trial itself has its curve."""
 MOST_WAITING = 5000
 """Events that may wait for the database before the sweep is held."""
 HELD_BY_SILENCE = "the database does not answer, and another machine may take the sweep over; no trial goes on"
@@ -109,7 +111,7 @@ class Recorder:
         self._drafts: list[Document] = []
         self._writing: list[Document] = []
         self._again = False
-        self.wishes = Wishes()
+        self.wishes = Wishes(stop=bool(self._sweep.get("stop_requested")))
         """What the user wants of the sweep."""
         self.lost = threading.Event()
         """Set when another optimizer owns the sweep."""
@@ -164,6 +166,7 @@ class Recorder:
             entry = self._progress.setdefault(str(trial.number), {"step": 0, "points": []})
             entry["step"] = trial.step
             entry["points"].append(trial.curve[-1])
+            del entry["points"][:-MOST_POINTS]
 
     def ended(self, trial: Trial) -> None:
         """A trial has ended, for good or for this attempt. On return its result is on this machine's disk; where that
@@ -173,6 +176,7 @@ class Recorder:
             self._write_down({"trial": document})
         with self._lock:
             self._running.pop(trial.number, None)
+            self._progress.pop(str(trial.number), None)  # the event of its end has its curve
             self._put(trial)
         if trial.state is TrialState.COMPLETED and self._sweep["restarts"]:
             self.set(restarts=0)  # the optimizer gets on: earlier deaths no longer count against the sweep
@@ -258,15 +262,16 @@ class Recorder:
         self._thread.join()
         deadline = time.monotonic() + wait_seconds
         fields = {**fields, "held": None, "finished": self._clock()}
-        finished = False
+        finished = doubtful = False
         while not self.lost.is_set():
             try:
                 if not finished:
-                    self._renew()
-                    self._flush(running=False)
-                    self._write_columns(None)
-                    reached("sweep-finishing")
-                    self._store.sweeps.finish(self._id, self._fence, state, fields)
+                    if not (doubtful and self._has_ended(state)):
+                        self._renew()
+                        self._flush(running=False)
+                        self._write_columns(None)
+                        reached("sweep-finishing")
+                        self._store.sweeps.finish(self._id, self._fence, state, fields)
                     finished = True
                     reached("sweep-finished", sweep=self._id, fence=self._fence)
                     self._sweep.update(fields, state=str(state))
@@ -274,11 +279,20 @@ class Recorder:
                         self._drafts.append(draft(EventType.SWEEP, self._told(), self._clock()))
                 self._flush(running=False)
                 return
+            except LeaseLost:
+                if finished or doubtful:
+                    raise
+                doubtful = True  # perhaps it was moved to its end by a call whose answer did not arrive
             except StoreUnavailable:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(RETRY_SECONDS)
         raise LeaseLost(f"sweep {self._id} is owned by another optimizer")
+
+    def _has_ended(self, state: SweepState) -> bool:
+        """Whether the database has the end *state* by this optimizer."""
+        sweep = self._store.sweeps.get(self._id)
+        return bool(sweep["state"] == state and sweep["lease"]["fence"] == self._fence)
 
     def close(self) -> None:
         """Stop recording without ending the sweep; what waits is written if the database answers."""
@@ -312,11 +326,11 @@ class Recorder:
                     looked = now
                     self.look_for_room()
                 self._renew()  # first of all that is stored: after a long stop the sweep may be another's
+                self.wishes = self._store.sweeps.wishes(self._id, self.wishes)
                 with_curves = now - curves > CURVE_SECONDS
                 self._flush(running=with_curves)
                 if with_curves:
                     curves = now
-                self.wishes = self._store.sweeps.wishes(self._id, self.wishes)
                 if silent_since is not None:
                     log.info("the database answers again after %.0f s; nothing was lost", now - silent_since)
                     silent_since = None
@@ -410,8 +424,12 @@ class Recorder:
             while models and sum(map(len, batch.values())) < BATCH_BYTES:
                 number, path = models.popitem()
                 written[number] = path
-                with suppress(FileNotFoundError):
+                try:
                     batch[number] = np.load(path, allow_pickle=False).tobytes()
+                except FileNotFoundError:
+                    pass
+                except (OSError, ValueError, EOFError) as error:  # its machine lost power, say
+                    log.error("the model of trial %d cannot be read, and is lost: %s: %s", number, path, error)
             for number in self._store.models.put(self._id, batch, self._fence):
                 path = written[number]
                 log.warning("the model of trial %d is too large for the database; it stays in %s", number, path)

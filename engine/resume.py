@@ -34,9 +34,8 @@ def known(stored: Mapping[int, Document], sweep: Document, records: Iterable[Rec
         elif "stage_ended" in record:
             ended.add(record["stage_ended"])
     trials = Counter(document["stage"] for document in documents.values())
-    ended |= {
-        stage["index"] for stage in sweep["stages"] if stage["ended"] and trials[stage["index"]] >= stage["ended"]
-    }
+    stages = sweep["stages"][:-1] if sweep.get("ended_because") else sweep["stages"]  # the last may have been cut short
+    ended |= {stage["index"] for stage in stages if stage["ended"] and trials[stage["index"]] >= stage["ended"]}
     return [from_document(document) for document in documents.values()], ended
 
 

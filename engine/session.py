@@ -383,7 +383,9 @@ def _keep_again(store: Store, recorder: Recorder, known: list[Trial], folder: Pa
 def _metrics(known: list[Trial]) -> dict[str, list[Point]]:
     """The run's metrics as they were when the last of the *known* trials ended."""
     ended = sorted(
-        (trial.finished, trial.number, trial.loss) for trial in known if trial.finished and trial.loss is not None
+        (trial.finished, trial.number, trial.loss)
+        for trial in known
+        if trial.finished and trial.loss is not None and trial.confirms is None
     )
     best = accumulate((loss for _, _, loss in ended), min)
     return {

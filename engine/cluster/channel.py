@@ -32,6 +32,10 @@ class Channel:
             return False
         return True
 
+    def takes(self) -> bool:
+        """Whether a short message can be sent without waiting for the other end, which may read nothing."""
+        return bool(select.select([], [self._socket], [], 0)[1])
+
     def receive(self) -> list[Message] | None:
         """The messages that have arrived, waiting for at least some bytes; None when the other end is gone."""
         try:

@@ -247,8 +247,11 @@ class Cluster:
         self._order(name, "cancel")
 
     def limit(self, name: str, limits: Iterable[tuple[int, float]]) -> None:
-        """Give the trial that an executor trains fresher *limits*, as `Job.limits`: it heeds those of rungs to come."""
-        self._order(name, "limit", to=list(limits))
+        """Give the trial that an executor trains fresher *limits*, as `Job.limits`: it heeds those of rungs to come. An
+        executor that does not read what it was sent before is left out, since waiting for it would hold up all."""
+        channel = self._processes[name].channel
+        if channel is not None and channel.takes():
+            self._order(name, "limit", to=list(limits))
 
     def restart(self, name: str) -> None:
         """Replace a process; what it trains is tried again, as when it dies by itself."""

@@ -199,9 +199,9 @@ def test_a_point_can_be_put_in_front_and_failed_trials_are_tried_again(place: In
     )  # fmt: skip
 
 
-def test_what_was_asked_for_survives_the_engine_and_is_done_once(place: Installation) -> None:
-    sweep_id = place.create(**LONG)
-    place.wait_trials(sweep_id, 3)
+def test_what_was_asked_for_survives_the_engine_and_is_done_once_in_the_running_stage(place: Installation) -> None:
+    sweep_id = place.create(**{**LONG, "opt_stages": [[200, 3], [300, 4000]]})
+    place.wait_trials(sweep_id, 5)
     point = dict(searched(place, sweep_id)[0]["params"])
     steering.enqueue(place.store, OWNER, sweep_id, [{**point, "batch_size": 44}], now())
     wait_until(lambda: any(trial["edit"] == 2 for trial in searched(place, sweep_id)), 30, "the point")
@@ -214,8 +214,9 @@ def test_what_was_asked_for_survives_the_engine_and_is_done_once(place: Installa
     wait_until(lambda: any(trial["edit"] == 3 for trial in searched(place, sweep_id)), 60, "the other point")
     steering.finish(place.store, OWNER, sweep_id, now())
     place.wait_ended(sweep_id)
-    asked = [(trial["edit"], trial["params"]["batch_size"]) for trial in searched(place, sweep_id) if trial["edit"]]
-    assert asked == [(2, 44), (3, 45)]
+    asked = [trial for trial in searched(place, sweep_id) if trial["edit"]]
+    assert [(trial["edit"], trial["params"]["batch_size"]) for trial in asked] == [(2, 44), (3, 45)]
+    assert [(trial["stage"], trial["steps"]) for trial in asked] == [(1, 300)] * 2
 
 
 def test_a_process_is_replaced_when_its_owner_says_so(place: Installation) -> None:
@@ -268,6 +269,35 @@ def test_a_search_that_was_ended_early_stays_ended_after_a_restart(place: Instal
     assert [stage["index"] for stage in sweep["stages"]] == [0]
     assert len(searched(place, sweep_id)) == known
     assert len(sweep["confirmed"]) == 2
+
+
+def test_a_search_that_was_ended_early_goes_on_after_a_restart_when_the_reason_is_taken_back(
+    place: Installation,
+) -> None:
+    sweep_id = place.create(opt_stages=[[200, 12]], patience=2, train_tolerance=0, confirm=2, confirm_seeds=50)
+    wait_until(lambda: place.sweep(sweep_id).get("ended_because"), 60, "the end of the search")
+    before = len(searched(place, sweep_id))
+    assert before < 12
+    wait_until(lambda: any(trial["confirms"] for trial in place.trials(sweep_id)), 30, "a confirming trial")
+    place.end_daemons()
+    assert place.sweep(sweep_id)["state"] == "RUNNING"
+    steering.change(place.store, place.settings, OWNER, sweep_id, {"patience": 0, "confirm_seeds": 1}, now())
+    place.start_daemon()
+    assert place.wait_ended(sweep_id)["state"] == "COMPLETED"
+    assert len(searched(place, sweep_id)) == 12
+
+
+def test_a_sweep_that_was_stopped_and_died_before_that_was_stored_is_stopped(place: Installation) -> None:
+    sweep_id = place.create(**LONG)
+    place.wait_trials(sweep_id, 2)
+    place.store.sweeps.stop(sweep_id, now())
+    place.wait_ended(sweep_id)
+    place.end_daemons()
+    place.store.database["sweeps"].update_one({"_id": sweep_id}, {"$set": {"state": "RUNNING", "finished": None}})
+    before = place.trials(sweep_id)
+    place.start_daemon()
+    assert place.wait_ended(sweep_id)["state"] == "STOPPED"
+    assert [trial["number"] for trial in place.trials(sweep_id)] == [trial["number"] for trial in before]
 
 
 def test_no_edit_is_taken_by_a_sweep_that_is_about_to_end(place: Installation) -> None:

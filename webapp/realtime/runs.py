@@ -34,6 +34,8 @@ WATCHED_SECONDS, IDLE_SECONDS, BUSY_SECONDS, OUTAGE_SECONDS = 0.3, 2.0, 0.02, 2.
 """Between two turns: while somebody watches, while nobody does, while much is waiting, while the database is silent."""
 TELL_SECONDS = 1.0
 MOST_ROWS = 200
+MOST_SHOWN, PART = 400, 100
+"""Rows that a page shows at most; of so many at once it is told what they are now."""
 LONGEST_QUERY = 8000
 
 
@@ -55,6 +57,8 @@ class RunWatcher:
         self._guard = threading.Lock()
         self._rooms: dict[str, Room] = {}
         self._told = 0.0
+        self._stale: set[str] = set()
+        """Rooms of which more has changed than is sent; they are told to ask for what they show."""
         self._running = False
         self._others: set[str] = set()
         self._outages = Outages(emitter)
@@ -83,11 +87,14 @@ class RunWatcher:
         index = history.index
         now = datetime.now(UTC)
         if version != index.version:
-            rows = [n for n in shown if type(n) is int][:MOST_ROWS] if isinstance(shown, list) else []
+            rows = [n for n in shown if type(n) is int][:MOST_SHOWN] if isinstance(shown, list) else []
             there = set(index.existing(rows))
             fresh = index.after(newest, MOST_ROWS) if type(newest) is int and 0 <= newest < 2**62 else []
-            news = News(tuple({*there, *fresh}), tuple(fresh), tuple(n for n in rows if n not in there))
-            self._emitter.emit("runs", self._message(history, asked, news, now), to=sid)
+            some = [n for n in rows if n in there]
+            parts = [News(tuple(some[at : at + PART])) for at in range(0, len(some), PART)]
+            last = News(tuple(fresh), tuple(fresh), tuple(n for n in rows if n not in there))
+            for news in (*parts, last):
+                self._emitter.emit("runs", self._message(history, asked, news, now), to=sid)
         history.wanted.set()
         self._follow(asked.database)
         return {"retry": True} if history.silent else {"ok": True}
@@ -148,7 +155,7 @@ class RunWatcher:
             progress = history.follower.progress()
             rooms = self._rooms_of(name)
             self._outages.tell(name, bool(history.silent), rooms)
-            if news or not progress.ready or progress.metrics:
+            if news or not progress.ready or progress.metrics or self._stale & rooms.keys():
                 self._tell(history, rooms, news, now)
         except Exception:
             log.exception("the follower of the runs met an unexpected error and goes on")
@@ -161,11 +168,16 @@ class RunWatcher:
 
     def _tell(self, history: History, rooms: dict[str, Room], news: News, now: datetime) -> None:
         progress = history.follower.progress()
-        if not progress.ready or len(news.changed) > MOST_ROWS:
+        if progress.ready and len(news.changed) > MOST_ROWS:
+            self._stale |= rooms.keys()
+        if not progress.ready or self._stale & rooms.keys():
             if time.monotonic() - self._told > TELL_SECONDS:
                 self._told = time.monotonic()
                 for name in rooms:
-                    self._emitter.emit("runs_progress", listing.progress_of(history), to=name)
+                    told = {**listing.progress_of(history), "stale": progress.ready and name in self._stale}
+                    self._emitter.emit("runs_progress", told, to=name)
+                if progress.ready:
+                    self._stale -= rooms.keys()
             return
         for name, room in rooms.items():
             try:

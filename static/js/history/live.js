@@ -88,14 +88,18 @@ function refill() {
   if (!rows.children.length && !asked.problem) location.reload();
 }
 
-const socket = connect((open, done) =>
-  open.emit("join_history", { query: asked.query, newest, version: asked.version, shown: [...rows.children].map((made) => Number(made.dataset.n)) }, (answer) => {
+function ask(open, done) {
+  const shown = [...rows.children].map((made) => Number(made.dataset.n));
+  open.emit("join_history", { query: asked.query, newest, version: asked.version, shown }, (answer) => {
     asked.version = -1; // after a reconnection everything shown is asked for again
     done(answer);
-  }),
-);
+  });
+}
+
+const socket = connect(ask);
 socket.on("runs", take);
 socket.on("runs_progress", (now) => {
   tellProgress(now);
+  if (now.stale) ask(socket, () => {});
   if (now.runs > 0) refill();
 });

@@ -96,3 +96,18 @@ def test_an_open_file_goes_along(ends: tuple[Channel, socket.socket], tmp_path: 
     os.write(fds[0], b"written elsewhere")
     os.close(fds[0])
     assert (tmp_path / "file").read_text() == "written elsewhere"
+
+
+def test_an_end_that_nobody_reads_takes_no_more_before_sending_to_it_would_wait(
+    ends: tuple[Channel, socket.socket],
+) -> None:
+    channel, theirs = ends
+    sent = 0
+    while channel.takes():
+        assert channel.send({"n": sent})
+        sent += 1
+    theirs.setblocking(False)
+    received = b""
+    while received.count(b"\n") < sent:
+        received += theirs.recv(1 << 16)
+    assert channel.takes()

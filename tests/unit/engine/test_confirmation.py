@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.confirmation import confirmation, in_words
+from engine.confirmation import confirmation, in_words, spread
 from engine.domain import Trial, TrialState
 from engine.stages import best_of, ranked
 
@@ -54,3 +54,8 @@ def test_a_trial_that_confirms_is_never_the_best_of_the_search() -> None:
     best = best_of(trials)
     assert best is not None
     assert best.number == 2
+
+
+def test_a_loss_that_is_no_number_has_no_deviation() -> None:
+    told = spread([1.0, math.inf, 2.0])
+    assert (told["mean"], math.isnan(told["std"])) == (math.inf, True)

@@ -56,3 +56,14 @@ def test_what_is_known_of_a_trial_is_the_latest_that_was_recorded(
 ) -> None:
     found = known(tmp_path, journal, stored)
     assert (found.state, found.attempt, found.loss) == expected
+
+
+def test_the_last_stage_of_a_search_that_was_ended_early_is_open_for_what_the_user_takes_back() -> None:
+    stages = [{"index": 0, "ended": 1}, {"index": 1, "ended": 1}]
+    documents = {}
+    for number, stage in ((1, 0), (2, 1)):
+        made = trial("COMPLETED", loss=0.5)
+        made.number, made.stage = number, stage
+        documents[number] = to_document(made, 1)
+    assert known_of(documents, {"stages": stages}, [])[1] == {0, 1}
+    assert known_of(documents, {"stages": stages, "ended_because": "enough"}, [])[1] == {0}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from engine.errors import ConfigError, StateError
+from engine.errors import ConfigError, StateError, StoreUnavailable
 from engine.store import Store
 from engine.store.creations import KEPT
 from webapp.errors import QueryError
@@ -51,6 +51,18 @@ def test_what_a_dead_process_has_begun_is_done_under_the_id_it_had(store: Store)
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     store.creations.take("ada/key", "asked", "first", long_ago, creations.LEASE)
     assert creations.once(store, ADA, "key", "asked", lambda made: {"text": made}) == ({"text": "first"}, False)
+
+
+def test_what_a_silent_database_cut_short_is_done_again_under_the_id_it_had(store: Store) -> None:
+    tried: list[str] = []
+
+    def silent(made: str) -> dict[str, str]:
+        tried.append(made)
+        raise StoreUnavailable("no answer: it may have been written")
+
+    with pytest.raises(StoreUnavailable):
+        creations.once(store, ADA, "key", "asked", silent)
+    assert creations.once(store, ADA, "key", "asked", lambda made: {"text": made}) == ({"text": tried[0]}, False)
 
 
 def test_an_answer_is_forgotten_after_a_day(store: Store) -> None:

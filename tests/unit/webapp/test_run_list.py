@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.errors import StoreError
 from engine.store import Store
 from engine.store.run_reader import RunReader
 from tests import hostile_runs
@@ -603,3 +605,32 @@ def test_many_whole_numbers_are_found_without_a_list_of_all(
         found.turn(SECONDS)
     assert ask(found, "state = queued") == ["700"]
     found.index.close()
+
+
+def test_a_write_of_the_index_that_is_not_committed_leaves_no_number_of_a_field(tmp_path: Path, store: Store) -> None:
+    index = Index(tmp_path / "index.sqlite")
+    found = Follower(RunReader(store.database), index)
+    store.database["runs"].insert_one({"_id": 1, "status": "COMPLETED", "config": {"first": 1}})
+
+    class Full:
+        """A connection whose next commit finds no room."""
+
+        def __init__(self, real: Any) -> None:
+            self._real = real
+
+        def commit(self) -> None:
+            index._writer = self._real
+            raise sqlite3.OperationalError("database or disk is full")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+    index._writer = Full(index._writer)  # type: ignore[assignment]
+    with pytest.raises(StoreError, match="cannot be written"):
+        found.turn(1.0)
+    store.database["runs"].insert_one({"_id": 2, "status": "COMPLETED", "config": {"second": 2}})
+    while not found.progress().ready:
+        found.turn(2.0)
+    numbers = {index.number("config.first"), index.number("config.second")}
+    assert None not in numbers
+    assert len(numbers) == 2

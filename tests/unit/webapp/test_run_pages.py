@@ -160,6 +160,18 @@ def test_runs_of_the_same_id_in_two_databases_are_two(store: Store, browsers: Br
     assert (browsers.output("x"), browsers.output("y")) == ("ours and more", "theirs")
 
 
+def test_a_page_follows_the_connection_that_its_database_has_now(store: Store, browsers: Browsers) -> None:
+    store.database["runs"].insert_one({"_id": 1, "captured_out": "a", "status": "RUNNING"})
+    closed, asked = RunParts(store.database, "closed"), [store.run_parts, RunParts(store.database, "other")]
+    pages = RunPages(lambda _: asked[-1], browsers)
+    asked.append(store.run_parts)
+    pages.join({"run": "1", "output": 1}, "x", browsers.enter("x"))
+    pages._rooms["run::1"].parts = closed
+    beat(store, "ab")
+    assert pages.turn()
+    assert browsers.output("x") == "b"
+
+
 def test_a_silent_database_is_waited_for(store: Store, pages: RunPages, browsers: Browsers, monkeypatch: Any) -> None:
     pages.join({"run": "1", "output": 2}, "x", browsers.enter("x"))
     beat(store, "a\nb")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from flask import Flask
 from engine.errors import StoreUnavailable
 from engine.store import Store
 from webapp.history.blueprint import HISTORIES
+from webapp.realtime import runs
 from webapp.realtime.runs import RunWatcher
 from webapp.services.histories import OWN
 
@@ -99,7 +101,8 @@ def test_who_comes_late_is_told_what_has_changed_since(
     watcher.turn(NOW)
     message = {"query": "", "newest": newest, "version": version, "shown": [1, 2, 77]}
     assert watcher.join(message, "b", lambda _: None) == {"ok": True}
-    ((to, told),) = room.take()
+    (_, shown), (to, told) = room.take()
+    assert [f'data-n="{n}"' in shown["html"] for n in (1, 2, 3)] == [True, True, False]
     assert to == "b"
     assert (told["moved"], told["gone"]) == ([3], [77])
     assert "late" in told["html"]
@@ -123,6 +126,61 @@ def test_a_room_is_told_when_the_database_falls_silent_and_when_it_answers(
         assert watcher.join(message, "b", lambda _: None) == {"retry": True}
     watcher.turn(NOW)
     assert [told for _, told in room.take("database")] == [{"ok": False}, {"ok": True}]
+
+
+def test_what_a_change_from_here_makes_new_is_told_by_the_watcher_alone(
+    app: Flask, store: Store, watcher: RunWatcher, room: Room
+) -> None:
+    store.database["runs"].insert_many([run(1, "COMPLETED"), run(2)])
+    settle(watcher, app)
+    history = app.extensions[HISTORIES].get(OWN)
+    message = {"query": "", "newest": history.index.newest(), "version": history.index.version, "shown": [1, 2]}
+    watcher.join(message, "a", lambda _: None)
+    room.take()
+    store.database["runs"].update_many({}, {"$set": {"status": "FAILED", "heartbeat": datetime.now(UTC)}})
+    history.followed = True
+    over = threading.Event()
+
+    def follow() -> None:
+        while not over.is_set():
+            history.wanted.wait(1)
+            history.wanted.clear()
+            watcher.turn(NOW)
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    try:
+        history.take_over(["1"], NOW, 10)
+    finally:
+        over.set()
+        thread.join()
+        history.followed = False
+    told = "".join(message["html"] for _, message in room.take())
+    assert 'data-n="1"' in told
+    assert 'data-n="2"' in told, "what had ended meanwhile must be told as well"
+
+
+def test_more_than_is_sent_has_the_page_ask_for_what_it_shows(
+    app: Flask, store: Store, watcher: RunWatcher, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "MOST_ROWS", 3)
+    monkeypatch.setattr(runs, "PART", 2)
+    monkeypatch.setattr(runs, "TELL_SECONDS", -1.0)
+    store.database["runs"].insert_many([run(number, "QUEUED") for number in range(1, 6)])
+    settle(watcher, app)
+    index = app.extensions[HISTORIES].get(OWN).index
+    shown = [1, 2, 3, 4, 5]
+    message = {"query": "", "newest": index.newest(), "version": index.version, "shown": shown}
+    watcher.join(message, "a", lambda _: None)
+    room.take()
+    store.database["runs"].update_many({}, {"$set": {"status": "FAILED", "heartbeat": datetime.now(UTC)}})
+    watcher.turn(NOW)
+    assert [told["stale"] for _, told in room.take("runs_progress")] == [True]
+    watcher.join({**message, "version": -1}, "a", lambda _: None)
+    told = room.take()
+    assert [told["html"].count("<tr") for _, told in told] == [2, 2, 1, 0]
+    watcher.turn(NOW)
+    assert room.take("runs_progress") == []
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from engine.events import EventType
 from engine.store import Store
 from engine.store.trials import to_document
 from tests.unit.webapp.conftest import token
+from webapp.services import steering
+from webapp.services.accounts import Account
 from webapp.services.steering import LIVE
 
 POINT = {"batch_size": 200, "learning_rate": 0.0005, "train_optimizer": "Adam", "activation": "relu", "layers": 4}
@@ -133,6 +135,15 @@ def test_the_dialog_of_a_point_writes_whole_numbers_in_full(ada: FlaskClient, sw
     page = ada.get(f"/sweeps/{sweep_id}/points").get_data(as_text=True)
     assert "999,990 to 1,000,000" in page
     assert 'value="999995"' in page
+
+
+def test_what_was_done_under_an_id_is_not_done_again(store: Store, settings: Any, sweep_id: str) -> None:
+    ada, now = Account("ada", "ada", "admin", 0), datetime.now(UTC)
+    for _ in range(2):  # the first answer was lost
+        assert steering.enqueue(store, ada, sweep_id, [POINT], now, "one") == 2
+        assert steering.change(store, settings, ada, sweep_id, {"patience": 9}, now, made="two") == 3
+    assert steering.enqueue(store, ada, sweep_id, [POINT], now, "three") == 4
+    assert [edit.made for edit in store.sweeps.wishes(sweep_id).edits] == ["one", "two", "three"]
 
 
 def test_edits_do_not_outgrow_the_sweep(ada: FlaskClient, store: Store, sweep_id: str) -> None:

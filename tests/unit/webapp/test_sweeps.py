@@ -195,7 +195,9 @@ def test_the_live_page_carries_its_snapshot(ada: FlaskClient) -> None:
     assert ada.get("/sweeps/none").status_code == 404
 
 
-def test_the_snapshot_merges_the_newest_progress_into_running_curves(store: Store, settings: Any) -> None:
+def test_the_snapshot_merges_the_newest_progress_into_running_curves(
+    store: Store, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     account = accounts.Account("ada", "ada", "admin", 0)
     sweep_id = sweeps.create(store, settings, account, {}, NOW)
     trial = {"_id": f"{sweep_id}-1", "sweep_id": sweep_id, "number": 1, "stage": 0, "params": {}, "steps": 100}
@@ -210,6 +212,9 @@ def test_the_snapshot_merges_the_newest_progress_into_running_curves(store: Stor
     assert snapshot["log"][0]["text"] == "hello"
     assert snapshot["seq"] == 3
     json.dumps(snapshot, allow_nan=False)
+    with monkeypatch.context() as patched:  # a line that was written while the snapshot was made comes as an event
+        patched.setattr(store.events, "last", lambda _: 2)
+        assert monitor.snapshot(store, sweep_id, datetime.now(UTC))["log"] == []
 
 
 def test_running_again_starts_from_the_earlier_configuration(ada: FlaskClient) -> None:
