@@ -69,6 +69,7 @@ function take({ html, gone, moved, total: all, states, progress: now }) {
     rows.querySelector(`tr[data-n="${n}"]`)?.remove();
   }
   rows.dispatchEvent(new Event("change", { bubbles: true }));
+  if (waiting.size > 0) refill();
   tellFresh();
   total.textContent = count(all);
   words.textContent = words.dataset.words.split("|")[all === 1 ? 0 : 1];
@@ -83,7 +84,7 @@ function tellProgress({ ready, runs, waiting: left, metrics }) {
     : `Runs are being read for the first time: ${count(runs)} are here, ${count(left)} are to come.`;
 }
 
-// Runs that were being read when the page was asked for: they are many, and come with a reload.
+// Runs that had not been read when the page was asked for, which shows none: they come with a reload.
 function refill() {
   if (!rows.children.length && !asked.problem) location.reload();
 }
