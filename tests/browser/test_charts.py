@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -215,6 +216,8 @@ def test_losses_and_curves_move_as_events_come_and_a_click_opens_the_trial(
 
     def opens() -> bool:
         """Whether a click at a trial has opened it: it misses where the chart is drawn anew at that moment."""
+        store.sweeps.renew(writer.id, 1, datetime.now(UTC) + timedelta(minutes=1))  # else the page says it is silent
+        ada.keyboard.press("Escape")
         point_at(ada, losses)
         ada.mouse.down()
         ada.mouse.up()
