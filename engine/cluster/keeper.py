@@ -73,8 +73,7 @@ class Keeper:
         """
         found = {document["_id"]: document for document in servers.wanted(self._hosts)}
         ages = self._watch.ages({key: document["until"] for key, document in found.items()}, time.monotonic())
-        self._first = {**{key: document["until"] for key, document in found.items()},
-                       **{key: until for key, until in self._first.items() if key in found}}  # fmt: skip
+        self._first = {key: self._first.get(key) or document["until"] for key, document in found.items()}
         wanted = {
             key: document
             for key, document in found.items()
