@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.errors import NotFound, StoreError, StoreUnavailable
+from engine.errors import StoreError, StoreUnavailable
 from engine.store.run_parts import RunParts
 from webapp.realtime.outages import Outages
 from webapp.realtime.relay import Emitter
@@ -154,7 +154,7 @@ class RunPages:
                 log.warning("the pages of runs wait: %s", error)
                 self._outages.tell(database, True, self._names_of(database))
                 return False
-            except (StoreError, NotFound) as error:
+            except StoreError as error:
                 log.warning("run %s cannot be followed just now: %s", room.text, error)
                 well = False
             except Exception:

@@ -125,23 +125,25 @@ class RunWatcher:
 
     def _follow_on(self, name: str) -> None:
         history: History | None = None
-        while self._rooms_of(name):
-            try:
-                history = self._histories.get(name)
-            except NotFound as error:
-                log.warning("the database %s is no longer followed: %s", name, error)
-                break
-            except StoreError as error:  # our own database is silent, or this one's address is not found just now
-                log.warning("the database %s is not followed just now: %s", name, error)
-                self._outages.tell(name, True, self._rooms_of(name))
-                self._emitter.sleep(OUTAGE_SECONDS)
-                continue
-            history.followed = True
-            self._emitter.sleep(self.turn(datetime.now(UTC), name))
-        if history is not None:
-            history.followed = False
-        with self._guard:
-            self._others.discard(name)
+        try:
+            while self._rooms_of(name):
+                try:
+                    history = self._histories.get(name)
+                except NotFound as error:
+                    log.warning("the database %s is no longer followed: %s", name, error)
+                    return
+                except StoreError as error:  # our own database is silent, or its address is not found just now
+                    log.warning("the database %s is not followed just now: %s", name, error)
+                    self._outages.tell(name, True, self._rooms_of(name))
+                    self._emitter.sleep(OUTAGE_SECONDS)
+                    continue
+                history.followed = True
+                self._emitter.sleep(self.turn(datetime.now(UTC), name))
+        finally:
+            if history is not None:
+                history.followed = False
+            with self._guard:
+                self._others.discard(name)
 
     def _rooms_of(self, name: str) -> dict[str, Room]:
         with self._guard:
