@@ -14,7 +14,7 @@ from pathlib import Path
 
 from engine.cluster.machine import answers
 from engine.cluster.ports import free_ports
-from engine.cluster.spec import ENVIRONMENT
+from engine.cluster.process import ENVIRONMENT
 from engine.config import parse
 from engine.data import load, prepare
 

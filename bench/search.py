@@ -34,7 +34,7 @@ from bench import GOAL
 from engine import pruners, samplers
 from engine.cluster.channel import Channel
 from engine.cluster.cluster import Cluster, Happening, happening
-from engine.cluster.spec import ENVIRONMENT
+from engine.cluster.process import ENVIRONMENT
 from engine.config import LARGE_STAGES, parse
 from engine.confirmation import confirmation
 from engine.data import Texts, prepare

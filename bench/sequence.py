@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.cluster.spec import ENVIRONMENT
+from engine.cluster.process import ENVIRONMENT
 
 LAYERS, UNITS, LENGTH, VOCABULARY, CLASSES, FILES = 3, 50, 100, 300, 12, 240
 

@@ -141,7 +141,10 @@ def test_a_pickle_in_place_of_numbers_is_not_unpickled(tmp_path: Path, reads: st
         (tmp_path / "evil.npz").rename(file)
     else:
         np.save(file, evil, allow_pickle=True)
-    sweep: Any = SimpleNamespace(_models=tmp_path, _lock=nullcontext(), _id="x", _fence=1, _store=None)
+    stored: dict[int, bytes] = {}
+    models = SimpleNamespace(put=lambda _id, batch, _fence: stored.update(batch) or ())
+    store = SimpleNamespace(models=models)
+    sweep: Any = SimpleNamespace(_models=tmp_path, _lock=nullcontext(), _id="x", _fence=1, _store=store)
     with suppress(ValueError):
         if reads == "report":
             Reporter._parameters(sweep, 7)
@@ -154,6 +157,7 @@ def test_a_pickle_in_place_of_numbers_is_not_unpickled(tmp_path: Path, reads: st
             sweep._models = {7: file}
             Recorder._flush_models(sweep)
     assert not canary.exists()
+    assert not stored
 
 
 def test_a_pickle_is_bytes_wherever_it_comes_in(ada: FlaskClient, store: Store, tmp_path: Path) -> None:

@@ -229,16 +229,23 @@ def test_losses_and_curves_move_as_events_come_and_a_click_opens_the_trial(
 
 
 def point_at(page: Page, place: Locator) -> None:
-    """Move the pointer to a trial: where it becomes a hand."""
+    """Move the pointer to a trial: where it becomes a hand, which the page itself looks for, in one go."""
     place.scroll_into_view_if_needed()
-    box = place.bounding_box()
-    assert box is not None
-    for x in range(30, int(box["width"]), 4):
-        for y in range(30, int(box["height"]) - 40, 6):
-            page.mouse.move(box["x"] + x, box["y"] + y)
-            if place.evaluate("(place) => place.firstElementChild.style.cursor") == "pointer":
-                return
-    pytest.fail("there is no trial to point at")
+    found = place.evaluate(
+        """(place) => {
+          const drawing = place.firstElementChild;
+          const box = place.getBoundingClientRect();
+          for (let x = box.left + 30; x < box.right; x += 4) {
+            for (let y = box.top + 30; y < box.bottom - 40; y += 6) {
+              drawing.dispatchEvent(new MouseEvent("mousemove", { clientX: x, clientY: y, bubbles: true }));
+              if (drawing.style.cursor === "pointer") return [x, y];
+            }
+          }
+          return null;
+        }"""
+    )
+    assert found, "there is no trial to point at"
+    page.mouse.move(*found)
 
 
 def test_a_chart_is_zoomed_by_its_buttons(ada: Page, server: Server, store: Store) -> None:

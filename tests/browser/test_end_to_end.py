@@ -176,7 +176,7 @@ def test_a_table_goes_from_upload_to_a_model_that_predicts_elsewhere(
     page.get_by_role("button", name="Predict price").click()
     shown = page.get_by_role("status").locator(".answer-number").inner_text()
     with page.expect_download(timeout=END_MS) as download:
-        page.get_by_role("link", name="Download model").click()
+        page.get_by_role("link", name="Download model").click(timeout=END_MS)  # which waits for the answer's beginning
     download.value.save_as(tmp_path / "model.zip")
     with zipfile.ZipFile(tmp_path / "model.zip") as archive:
         archive.extractall(tmp_path / "model")
