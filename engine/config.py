@@ -288,8 +288,9 @@ class SweepConfig(BaseModel):
         "data/source_code",
         "data",
         "Data file",
-        "Path on the machine that trains: of a CSV file with a header line, numbers only; for the classifier of a "
-        "folder with a folder of text files for each class, or with data_files/<class>/… and keywords.json.",
+        "Path on the machine of the sweep: of a CSV file with a header line, numbers only, separated by commas; for "
+        "the classifier of a folder with a folder of text files for each class, or with data_files/<class>/… and "
+        "keywords.json.",
         max_length=1000,
     )
     target_column: str = _key(
@@ -427,7 +428,7 @@ class SweepConfig(BaseModel):
         0.5,
         "stages",
         "Shrink",
-        "How far the new bounds lie from the best value, as a part of it.",
+        "How far the new bounds lie from the best value. 0.5: 50 % below and above it.",
         live=True,
         gt=0,
         le=10,
@@ -515,7 +516,8 @@ class SweepConfig(BaseModel):
         1e-8,
         "stages",
         "Training tolerance",
-        "A trial stops early when its smoothed loss changes by no more.",
+        "A trial stops early when its smoothed training loss has changed by at most this much in each of 50 steps in a "
+        "row.",
         ge=0,
         live=True,
     )
@@ -523,7 +525,7 @@ class SweepConfig(BaseModel):
         1e-5,
         "stages",
         "Search tolerance",
-        "A stage ends when a new best improves the loss by no more. 0: never.",
+        "A stage ends when a new best is better than the one before by at most this much. 0: never.",
         ge=0,
         live=True,
     )

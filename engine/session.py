@@ -60,8 +60,6 @@ ENDING_SECONDS = 15.0
 UNTOLD = timedelta(seconds=5)
 """Trials that ended so long before the newest event of a trial, or later, are told again by the next process."""
 
-EXPOSED = "the parameter servers and workers listen on all interfaces, since %s; fence their ports"
-
 log = logging.getLogger("nhop.sweep")
 
 
@@ -306,8 +304,6 @@ def _optimize(
         zygote=zygote, tell_used=recorder.used,
     )  # fmt: skip
     cluster.start()
-    if plan.remote:
-        log.warning(EXPOSED, "other machines take part")
     try:
         data = _prepared(config, lambda name: store.datasets.fetch(name, work_dir), data_path, recorder)
         dimensions = (data.token_count, len(data.classes)) if isinstance(data, Texts) else None
@@ -337,8 +333,6 @@ def _optimize(
         return best.loss
     finally:
         cluster.stop()
-        if cluster.private is False and not plan.remote:
-            log.warning(EXPOSED, "this system allows no private network namespace")
 
 
 def _with_class(store: Store, config: SweepConfig, folder: Path) -> SweepConfig:

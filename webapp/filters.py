@@ -55,11 +55,22 @@ def pace(seconds: float) -> str:
     return f"{1000 * seconds:.2g} s" if seconds < 0.1 else duration(1000 * seconds)
 
 
+def figure(value: float, digits: int = 4) -> str:
+    """A number with *digits* significant digits, as static/js/text.js writes it: 0.01234, 12340, 3.149e-5; nan."""
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    rounded = float(f"{value:.{digits}g}")
+    if 1e-4 <= abs(rounded) < 10 ** (digits + 1):
+        return f"{rounded:.15g}"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
+
+
 def loss(value: Any) -> str:
-    """A loss with four significant digits."""
+    """A loss; what is none as a dash."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         return "–"
-    return f"{value:.4g}"
+    return figure(value)
 
 
 def size(value: Any) -> str:
@@ -130,7 +141,7 @@ def params(point: Any) -> list[tuple[str, str]]:
     for name, value in point.items():
         if name != LAYERS and not name.startswith("units_"):
             text = (
-                f"{value:.4g}" if isinstance(value, float) else number(value) if isinstance(value, int) else str(value)
+                figure(value) if isinstance(value, float) else number(value) if isinstance(value, int) else str(value)
             )
             shown.append((name.replace("_", " "), text))
     return shown

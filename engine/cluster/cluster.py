@@ -32,6 +32,8 @@ from engine.events import ProcessState
 from engine.identity import identity
 from engine.training.job import Job
 
+EXPOSED = "the parameter servers and workers listen on all interfaces, since %s; fence their ports"
+
 log = logging.getLogger("nhop.cluster")
 
 LOOK_SECONDS = 0.5
@@ -369,8 +371,10 @@ class Cluster:
         """Fix the addresses: the configured ones in a private namespace or with other machines, else free ports."""
         self.private = private
         if self._plan.remote:
+            log.warning(EXPOSED, "other machines take part")
             self._settle_among_others()
         elif not private:
+            log.warning(EXPOSED, "this system allows no private network namespace")
             self._plan = self._plan.on_ports(free_ports(len(self._plan.servers)))
         members = [*self._plan.servers, *([Member(CHIEF, 0, "")] if CHIEF in self.executors else [])]
         for member in members:

@@ -23,7 +23,7 @@ export function loss(value) {
   if (value === 0) return "0";
   return Math.abs(value) >= 1e-4 && Math.abs(value) < 1e5
     ? String(Number(value.toPrecision(4)))
-    : value.toExponential(2).replace(/\.?0*e\+?/, "e");
+    : value.toExponential(3).replace(/\.?0*e\+?/, "e");
 }
 
 // A figure as people read it: error rates in per cent.
@@ -57,7 +57,7 @@ export function parameters(params) {
     .filter(([name]) => name !== "layers" && !name.startsWith("units_"))
     .map(([name, value]) => [
       NAMES[name] ?? name.replaceAll("_", " "),
-      isNumber(value) ? (Number.isInteger(value) ? count(value) : String(Number(value.toPrecision(3)))) : String(value),
+      isNumber(value) ? (Number.isInteger(value) ? count(value) : loss(value)) : String(value),
     ]);
 }
 

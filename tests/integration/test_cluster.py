@@ -414,10 +414,13 @@ def test_a_silent_chief_is_replaced_with_all_that_it_may_wait_for(start: Callabl
     assert all(driver.process(role, index)["restarts"] == 1 for role in ("ps", "worker") for index in (0, 1))
 
 
-def test_without_a_private_network_free_ports_are_taken(start: Callable[..., Driver]) -> None:
+def test_without_a_private_network_free_ports_are_taken_and_the_log_warns(
+    start: Callable[..., Driver], caplog: pytest.LogCaptureFixture
+) -> None:
     driver = start(private=False, **TRIALS)
     driver.wait_idle("worker_0", "worker_1")
     assert driver.cluster.private is False
+    assert "listen on all interfaces" in caplog.text
     ports = {int(driver.process(role, index)["address"].rpartition(":")[2])
              for role, index in (("ps", 0), ("worker", 0), ("worker", 1))}  # fmt: skip
     assert len(ports) == 3

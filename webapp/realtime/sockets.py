@@ -2,10 +2,10 @@
 
 Browser → server: `join` {sweep, after}, `join_home` {}, `join_notices` {} and `join_history` {query, newest, version,
 shown}, `join_run` {run, output, database}; each is answered by an acknowledgement.
-Server → browser: `events` {sweep, events}, `overview`, `ended` [sweep] as webapp.services.home gives them, `runs` and
-`runs_progress` as webapp.realtime.runs does, `run` {run, state, label, active, ended, seconds, result}, `run_output`
-{run, start, end, text, anew}, `run_metrics` {run, metrics: [{name, start, total, steps, values, seconds}]}, `database`
-{ok}.
+Server → browser: `events` {sweep, events}, `owner` {sweep, silent}, `overview`, `ended` [sweep] as webapp.services.home
+gives them, `runs` and `runs_progress` as webapp.realtime.runs does, `run` {run, state, label, active, ended, seconds,
+result}, `run_output` {run, start, end, text, anew}, `run_metrics` {run, metrics: [{name, start, total, steps, values,
+seconds}]}, `database` {ok}.
 """
 
 from __future__ import annotations

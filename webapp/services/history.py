@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from engine.store import Store
 from webapp.errors import AccountError, Forbidden, QueryError
+from webapp.filters import figure
 from webapp.services.accounts import Account
 from webapp.services.connections import Connection
 from webapp.services.histories import OWN as OWN_DATABASE
@@ -302,7 +303,7 @@ def cell(run: Found, name: str, value: Value | None) -> Cell:
     if name == "duration":
         return Cell("duration", value)
     if isinstance(value, float):
-        return Cell("number", f"{value:.6g}")
+        return Cell("number", figure(value, 6))
     if name == "result" and str(value).startswith("{"):
         with suppress(ValueError):
             return Cell("text", result(json.loads(str(value))))

@@ -12,6 +12,8 @@ from itertools import pairwise
 
 from markupsafe import Markup, escape
 
+from webapp.filters import figure
+
 WIDTH, HEIGHT = 460, 300
 TOP, LEGEND, RIGHT, BOTTOM = 30, 20, 14, 46
 CHARACTER = 6.4
@@ -252,7 +254,7 @@ def _cut(text: str, most: int = 48) -> str:
 def _spoken(series: Series, points: Sequence[Point]) -> str:
     ys = [y for _, y in _pairs(points)]
     count = f"{series.name}: {len(ys)} point{'' if len(ys) == 1 else 's'}"
-    return f"{count} from {min(ys):.4g} to {max(ys):.4g}" if ys else count
+    return f"{count} from {figure(min(ys))} to {figure(max(ys))}" if ys else count
 
 
 def _pairs(points: Iterable[Point]) -> list[tuple[float, float]]:

@@ -15,6 +15,7 @@ from engine.domain import ENDED
 from engine.settings import ROOT
 from engine.store import Store
 from engine.store.sweeps import public
+from webapp.filters import figure
 from webapp.services.monitor import TITLES, axis_label
 from webapp.services.plain import dig, plain
 from webapp.services.plots import Series, chart, span
@@ -207,10 +208,10 @@ def spread(mean: float | None, deviation: float) -> str:
     if mean is None:
         return "–"
     if not deviation:
-        return f"{mean:.4g} ± 0"
+        return f"{figure(mean)} ± 0"
     places = 1 - math.floor(math.log10(deviation))
     if places > 8 or abs(mean) >= 1e7 or deviation >= 1e7:
-        return f"{mean:.4g} ± {deviation:.2g}"
+        return f"{figure(mean)} ± {figure(deviation, 2)}"
     return f"{round(mean, places):.{max(places, 0)}f} ± {round(deviation, places):.{max(places, 0)}f}"
 
 
@@ -222,8 +223,9 @@ def _names(confirmed: Iterable[Confirmed]) -> list[str]:
 def _optimism(value: float | None, loss: float | None) -> str:
     if value is None:
         return "–"
-    part = f" ({100 * value / loss:+.0f} %)" if loss else ""
-    return f"{value:+.3g}{part}".replace("-", "−")
+    sign = "−" if value < 0 else "+"
+    part = f" ({sign}{abs(100 * value / loss):.0f} %)" if loss else ""
+    return f"{sign}{figure(abs(value), 3)}{part}"
 
 
 def _confirming(sweep: Mapping[str, Any], confirmed: Sequence[Confirmed]) -> str:
@@ -385,7 +387,7 @@ def _value(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no"}.get(value, "–") if value is not None else "–"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return figure(value)
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_value(item)}" for key, item in value.items()) or "–"
     if isinstance(value, list):

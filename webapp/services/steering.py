@@ -23,6 +23,7 @@ from engine.space import Categorical, Int, Params, SearchSpace, point_of
 from engine.store import Store
 from engine.store.sweeps import public
 from webapp.errors import Forbidden
+from webapp.filters import figure
 from webapp.services.accounts import Account
 from webapp.services.classes import settled
 from webapp.services.monitor import axis_label
@@ -195,7 +196,9 @@ def _point_axis(name: str, space: SearchSpace, given: Mapping[str, Any]) -> Poin
         return PointAxis(name, label, str(value), choices=axis.choices, layer=layer)
     if isinstance(axis, Int):
         return PointAxis(name, label, str(int(value)), f"{axis.low:,} to {axis.high:,}", layer=layer)
-    return PointAxis(name, label, f"{value:.6g}", f"{axis.low:g} to {axis.high:g}", layer=layer)
+    return PointAxis(
+        name, label, figure(float(value), 6), f"{figure(axis.low, 6)} to {figure(axis.high, 6)}", layer=layer
+    )
 
 
 def retry(store: Store, account: Account, sweep_id: str, numbers: Sequence[int], now: datetime, made: str = "") -> int:

@@ -14,6 +14,7 @@ from engine.errors import ConfigError, Problem
 from engine.settings import Settings
 from engine.store import Store
 from webapp.errors import Busy, HelperError
+from webapp.filters import figure
 from webapp.services.exports import must_have
 from webapp.services.helpers import Helper
 from webapp.services.plain import plain
@@ -93,7 +94,7 @@ def page(store: Store, sweep_id: str, number: int) -> TryPage:
     count = len(about.get("feature_mean", ()))
     columns = about.get("columns") or [f"x{place}" for place in range(1, count + 1)]
     example = zip(columns, about.get("example", ()), strict=False)
-    inputs = [Input(f"feature-{place}", name, f"{value:.6g}") for place, (name, value) in enumerate(example)]
+    inputs = [Input(f"feature-{place}", name, figure(value, 6)) for place, (name, value) in enumerate(example)]
     return TryPage(
         sweep_id=sweep_id,
         sweep_name=sweep["name"],
@@ -262,8 +263,8 @@ def _numbers(shown: TryPage, rows: Rows, answers: Sequence[float]) -> Numbers:
     writer.writerows([*row, answer] for row, answer in zip(rows, answers, strict=True))
     listed = [
         (
-            [f"{value:.6g}" for value in row[:SHOWN_COLUMNS]],
-            f"{answer:.6g}" if math.isfinite(answer) else "not a number",
+            [figure(value, 6) for value in row[:SHOWN_COLUMNS]],
+            figure(answer, 6) if math.isfinite(answer) else "not a number",
         )
         for row, answer in zip(rows[:SHOWN_ROWS], answers, strict=False)
     ]

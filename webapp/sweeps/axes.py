@@ -15,6 +15,7 @@ from werkzeug.datastructures import MultiDict
 
 from engine.config import MOST_AXES
 from engine.space import Axis, Categorical, axis_document
+from webapp.filters import figure
 from webapp.sweeps.pictures import Picture
 
 KEY = "model_space"
@@ -114,7 +115,7 @@ def _field(name: str, typed: Typed, problem: str, own: Axis | None, picture: Pic
     if isinstance(own, Categorical):
         allowed = "Each trial draws one of those chosen."
     elif own is not None:
-        allowed = f"The class allows {own.low:g} to {own.high:g}."
+        allowed = f"The class allows {figure(own.low, 6)} to {figure(own.high, 6)}."
     return AxisField(
         key=f"{KEY}-{name}",
         name=name,

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from engine.config import SweepConfig
 from engine.space import LAYERS, SEQUENCE, Axis, Categorical, Float, Int, axis_of, units_axis
-from webapp.filters import number
+from webapp.filters import figure, number
 
 WIDTH, HEIGHT = 200, 30
 MOST_BARS = 40
@@ -65,7 +65,7 @@ def _shapes(axis: Axis) -> tuple[list[Markup], str]:
         return _bars(min(count, MOST_BARS), 0.6), f"whole numbers {bounds}, all {number(count)} alike"
     if not axis.log:
         return _bars(1, 0.6, 0.0), f"uniform, {bounds}"
-    return [_falling(axis)], f"log-uniform, {bounds}, half of them below {math.sqrt(axis.low * axis.high):.2g}"
+    return [_falling(axis)], f"log-uniform, {bounds}, half of them below {figure(math.sqrt(axis.low * axis.high), 2)}"
 
 
 def _bars(count: int, height: float, gap: float = 0.25) -> list[Markup]:
@@ -90,4 +90,4 @@ def _falling(axis: Float) -> Markup:
 
 
 def _show(value: float) -> str:
-    return number(value) if isinstance(value, int) else f"{value:.6g}"
+    return number(value) if isinstance(value, int) else figure(value, 6)

@@ -1,5 +1,5 @@
 // How the live page and the page of a trial call things.
-import { capital, count, element, parameters } from "../text.js";
+import { capital, count, element, loss, parameters } from "../text.js";
 import { state } from "./state.js";
 
 export const find = (name) => document.querySelector(`[data-${name}]`);
@@ -40,7 +40,7 @@ export function axisName(name) {
 }
 
 // The value of an axis.
-export const valueOf = (value, whole) => (whole ? count(value) : String(Number(Number(value).toPrecision(3))));
+export const valueOf = (value, whole) => (whole ? count(value) : loss(Number(value)));
 
 export function clock(at) {
   const date = new Date(typeof at === "number" ? at * 1000 : at);
