@@ -18,9 +18,10 @@ Document = dict[str, Any]
 
 
 class DeletedRuns:
-    """A document: {_id: "DATABASE/RUN", database, run, batch, name, experiment, owner, by, at, due, removing}.
+    """A document: {_id: "DATABASE/RUN", database, run, started, batch, name, experiment, owner, by, at, due, removing}.
 
-    *batch* is of those that were deleted together; *removing* says that it is too late for an undo.
+    *started* tells the run from a later one of the same number, in seconds since 1970; *batch* is of those that were
+    deleted together; *removing* says that it is too late for an undo.
     """
 
     def __init__(self, database: Database[Document]) -> None:
@@ -40,11 +41,12 @@ class DeletedRuns:
             for some in groups(writes, 500):
                 self._collection.bulk_write(list(some), ordered=False)
 
-    def some(self, database: str, run_ids: Sequence[Any]) -> set[str]:
-        """Which of these runs are deleted, by the text of their ids."""
+    def some(self, database: str, run_ids: Sequence[Any]) -> dict[str, float | None]:
+        """Which of these runs are deleted, by the text of their ids, and when they had begun."""
         keys = {key_of(database, run_id): run_id_text(run_id) for run_id in run_ids}
         with answered():
-            return {keys[found["_id"]] for found in self._collection.find({"_id": {"$in": list(keys)}}, {"_id": 1})}
+            found = list(self._collection.find({"_id": {"$in": list(keys)}}, {"started": 1}))
+        return {keys[one["_id"]]: one.get("started") for one in found}
 
     def of(self, database: str, limit: int) -> list[Document]:
         """Those of a database that can be had back, the last one first."""

@@ -30,7 +30,7 @@ def run(run_id: str | None) -> ResponseReturnValue:
     if wanted is None:
         abort(404)
     page = run_page.run(store(), history_shown(), wanted, datetime.now(UTC))
-    deleted = run_work.deleted_one(store(), history_shown(), page.row.id)
+    deleted = run_work.deleted_one(store(), history_shown(), page.row)
     return render_template("history/run.html", page=page, deleted=deleted)
 
 

@@ -107,6 +107,7 @@ def add(store: Store, settings: Settings, account: Account, typed: Mapping[str, 
     if problems:
         raise ConfigError(problems)
     found = _test(uri, ", ".join(hosts), database, prefix)
+    store.deleted_runs.forget(name)  # what was deleted while one of this name was removed, perhaps another database
     kept = store.connections.create(
         {
             "_id": name,
@@ -130,9 +131,10 @@ def drop(store: Store, name: str) -> None:
     Raises:
         NotFound: there is none of this name.
     """
-    if not store.connections.drop(name):
+    there_was_one = store.connections.drop(name)
+    store.deleted_runs.forget(name)  # again, if the database did not answer the first time
+    if not there_was_one:
         raise NotFound("there is no such connection; it may have been removed already")
-    store.deleted_runs.forget(name)  # the next one of this name may be another database
 
 
 def opened(settings: Settings, document: Mapping[str, Any]) -> Opened:

@@ -23,7 +23,7 @@ from webapp.services import connections
 from webapp.services.connections import Opened
 from webapp.services.places import MOST_SERVERS, own_place
 from webapp.services.plain import dig
-from webapp.services.run_index.fields import Row, Value
+from webapp.services.run_index.fields import Row, Value, is_same
 from webapp.services.run_index.follower import Beside, Follower, News
 from webapp.services.run_index.index import Index
 
@@ -216,7 +216,7 @@ def _beside(store: Store, name: str) -> Callable[[Sequence[Row]], dict[str, dict
         gone = store.deleted_runs.some(name, [parse_run_id(row.key)[0] for row in rows])
         for row in rows:
             more: dict[str, Value] = {}
-            if row.key in gone:
+            if row.key in gone and is_same(gone[row.key], row.cells.get("started")):
                 more["deleted"] = "yes"
             if row.sweep in owners:
                 more["owner"] = owners[row.sweep]

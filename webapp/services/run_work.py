@@ -19,10 +19,10 @@ from webapp.services.accounts import Account
 from webapp.services.histories import OWN, Histories, History
 from webapp.services.history import Asked
 from webapp.services.plain import dig
-from webapp.services.run_index.fields import id_of, key_of
+from webapp.services.run_index.fields import EPOCH, id_of, is_same, key_of, started_of
 from webapp.services.run_index.index import Found
 from webapp.services.run_notes import LONGEST_NOTES, LONGEST_TAG, MOST_TAGS, tags_of
-from webapp.services.runs import row, state
+from webapp.services.runs import RunRow, row, state
 
 log = logging.getLogger(__name__)
 Document = dict[str, Any]
@@ -193,6 +193,7 @@ def delete(store: Store, history: History, account: Account, keys: Sequence[str]
                     {
                         "database": history.name,
                         "run": head["_id"],
+                        "started": started_of(head),
                         "batch": batch,
                         "name": shown.name,
                         "experiment": shown.experiment,
@@ -218,9 +219,11 @@ def deleted(store: Store, history: History) -> list[Deleted]:
     return [_shown(found) for found in store.deleted_runs.of(history.name, SHOWN)]
 
 
-def deleted_one(store: Store, history: History, run_id: str) -> Deleted | None:
+def deleted_one(store: Store, history: History, run: RunRow) -> Deleted | None:
     """A run that is deleted and can be had back; None: it is not deleted."""
-    return next(map(_shown, store.deleted_runs.find(history.name, [id_of(run_id)])), None)
+    found = store.deleted_runs.find(history.name, [id_of(run.id)])
+    started = run.started and (run.started - EPOCH).total_seconds()
+    return next((_shown(one) for one in found if is_same(one.get("started"), started)), None)
 
 
 def restore(store: Store, history: History, account: Account, ids: Sequence[str], batch: str, now: datetime) -> int:
@@ -260,8 +263,9 @@ def remove_due(store: Store, histories: Histories, now: datetime) -> int:
         store.deleted_runs.drop(due)
         return 0
     due = store.deleted_runs.begin(due)
-    ids = [found["run"] for found in due]
     try:
+        begun = {key_of(head["_id"]): started_of(head) for head in history.reader.heads([one["run"] for one in due])}
+        ids = [one["run"] for one in due if is_same(one.get("started"), begun.get(key_of(one["run"])))]
         remove(history.database, history.prefix, ids)
     except StoreError as error:
         log.warning("deleted runs of %r are removed later: %s", name, error)
@@ -269,8 +273,8 @@ def remove_due(store: Store, histories: Histories, now: datetime) -> int:
         return 0
     store.run_notes.drop(name, ids)
     store.deleted_runs.drop(due)
-    for run_id in ids:
-        history.poke(key_of(run_id))
+    for one in due:
+        history.poke(key_of(one["run"]))
     return len(ids)
 
 

@@ -16,6 +16,7 @@ from gridfs import GridFS
 
 from engine.store import Store
 from tests.unit.webapp.conftest import token
+from tests.waiting import wait_until
 from webapp.extensions import HISTORIES
 from webapp.services import run_work
 
@@ -217,6 +218,23 @@ def test_after_seven_days_what_only_they_own_is_removed(ada: FlaskClient, store:
     assert work(ada, "restore", id=["1"]).status_code == 409
 
 
+def test_a_new_run_that_has_the_number_of_a_deleted_one_is_there_and_stays(
+    ada: FlaskClient, store: Store, app: Flask
+) -> None:
+    """Numbers are given again: another tool may have removed the deleted run, or this one, before it died."""
+    put(store, 1)
+    put(store, 2)
+    assert work(ada, "delete", id=["2"]).status_code == 303
+    assert listed(ada) == [1]
+    store.database["runs"].delete_one({"_id": 2})
+    put(store, 2, start_time=NOW + timedelta(minutes=1))
+    wait_until(lambda: listed(ada) == [1, 2], 10, "the new run")
+    assert "it is removed on" not in ada.get("/history/2").get_data(as_text=True)
+    assert run_work.remove_due(store, app.extensions[HISTORIES], datetime.now(UTC) + run_work.KEPT) == 0
+    assert [run["_id"] for run in store.database["runs"].find()] == [1, 2]
+    assert store.database["deleted_runs"].count_documents({}) == 0
+
+
 def test_a_read_only_database_is_only_marked(ada: FlaskClient, store: Store, database_uri: str) -> None:
     name = f"{store.database.name}_other"
     other = store.database.client[name]
@@ -247,6 +265,22 @@ def test_nothing_is_removed_from_another_database_of_the_same_name(
         ada.post("/history/databases/lab/remove", data={"csrf_token": token(ada, "/history/databases")})
         assert run_work.remove_due(store, app.extensions[HISTORIES], datetime.now(UTC) + run_work.KEPT) == 0
     assert other["runs"].count_documents({}) == 1
+
+
+def test_what_was_deleted_while_a_connection_was_removed_is_not_deleted_of_the_next_of_its_name(
+    ada: FlaskClient, store: Store, database_uri: str
+) -> None:
+    name = f"{store.database.name}_other"
+    store.database.client[name]["runs"].insert_one({"_id": 5, "status": "COMPLETED", "start_time": NOW})
+    store.deleted_runs.put([{"database": "lab", "run": 5, "batch": "x", "due": NOW, "at": NOW}])
+    assert ada.post(
+        "/history/databases/lab/remove", data={"csrf_token": token(ada, "/history/databases")}
+    ).status_code in (303, 404)
+    assert store.database["deleted_runs"].count_documents({}) == 0
+    store.deleted_runs.put([{"database": "lab", "run": 5, "batch": "x", "due": NOW, "at": NOW}])
+    form = {"name": "lab", "uri": database_uri, "database": name, "prefix": ""}
+    ada.post("/history/databases", data={**form, "csrf_token": token(ada, "/history/databases")})
+    assert listed(ada, database="lab") == [5]
 
 
 def test_the_list_as_a_file(ada: FlaskClient, store: Store) -> None:

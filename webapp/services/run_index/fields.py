@@ -100,7 +100,7 @@ def id_of(key: str) -> Any:
 def row(document: Document) -> Row:
     """What the index keeps of a run."""
     status = status_of(document.get("status"))
-    started, ended = _seconds(document.get("start_time")), _seconds(document.get("stop_time"))
+    started, ended = started_of(document), _seconds(document.get("stop_time"))
     beat = _seconds(document.get("heartbeat"))
     last = beat if beat is not None else started
     cells: dict[str, Value] = {}
@@ -249,6 +249,16 @@ def _short(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list):
         return [_short(item, depth + 1) for item in value[:100]]
     return value[:LONGEST_VALUE] if isinstance(value, str) else runs.unwrap(value)
+
+
+def started_of(document: Document) -> float | None:
+    """When a run began, in seconds since 1970: what tells it from another one that has its number since."""
+    return _seconds(document.get("start_time"))
+
+
+def is_same(started: Any, now: Any) -> bool:
+    """Whether a run that had *started* then is the one of its number that has started *now*, as far as is known."""
+    return started is None or now is None or started == now
 
 
 def _seconds(value: Any) -> float | None:
