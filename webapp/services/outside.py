@@ -32,9 +32,10 @@ def enter(
             raise AccountError(f"{name[:50]} has no account here, and none is made; ask an administrator")
         if not NAME.fullmatch(name):
             raise AccountError("the name must be 1 to 50 letters, digits or . @ + - _")
-        if not store.users.create(name, "", role, now, subject[:LONGEST_SUBJECT]):
+        if store.users.create(name, "", role, now, subject[:LONGEST_SUBJECT]):
+            told = f"the account was made, as {role}"
+        elif (found := store.users.of_subject(subject[:LONGEST_SUBJECT])) is None:  # not by a request at the same time
             raise AccountError(f"the name {name} belongs to another account; ask an administrator")
-        told = f"the account was made, as {role}"
     elif role and role != found["role"]:
         store.users.change(found["_id"], role=role)
         store.sessions.end_all(found["_id"])

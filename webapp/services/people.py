@@ -146,9 +146,7 @@ def set_role(store: Store, name: str, role: str) -> str:
         raise AccountError("the role must be viewer, editor or admin")
     if role == found["role"]:
         return f"{found['name']} is {role} already."
-    if role != "admin":
-        _must_leave_one(store, found["_id"])
-    _change(store, found["_id"], role=role)
+    _change_leaving_one(store, found, role=role)
     return f"{found['name']} was {found['role']} and is {role} now. {found['name']} is logged out and logs in again."
 
 
@@ -159,9 +157,7 @@ def set_active(store: Store, name: str, active: bool) -> str:
         NotFound, StateError: there is no such account; it is the only administrator's.
     """
     found = _find(store, name)
-    if not active:
-        _must_leave_one(store, found["_id"])
-    _change(store, found["_id"], active=active)
+    _change_leaving_one(store, found, active=active)
     return f"{found['name']} is {'let in again' if active else 'deactivated: nobody is let in by this account'}."
 
 
@@ -200,10 +196,15 @@ def accept(store: Store, token: str, name: str, password: str, now: datetime) ->
     if link.kind == INVITE:
         accounts.check_name(store, name.strip())
     hashed = accounts.hashed(password, link.account or name)
-    if not store.links.use(link.id):
+    kept = store.links.find(link.id)
+    if kept is None or not store.links.use(link.id):
         raise AccountError("this link has been used just now")
     if link.kind == INVITE:
-        return accounts.create_hashed(store, name.strip(), hashed, link.role or "viewer", now)
+        try:
+            return accounts.create_hashed(store, name.strip(), hashed, link.role or "viewer", now)
+        except AccountError:  # the name was taken just now
+            store.links.create(kept)
+            raise
     _change(store, link.account or "", password_hash=hashed)
     account = accounts.find(store, link.account or "")
     if account is None:
@@ -244,9 +245,20 @@ def _find(store: Store, name: str) -> dict[str, Any]:
     return found
 
 
-def _must_leave_one(store: Store, account_id: str) -> None:
-    if set(store.users.administrators()) == {account_id}:
-        raise StateError("this is the only administrator; make somebody else one first")
+def _change_leaving_one(store: Store, found: Mapping[str, Any], **fields: Any) -> None:
+    """Change an account, unless nobody would be an administrator then; also if two do so to each other at once."""
+    before = {"role": found["role"], "active": found.get("active", True)}
+    after = {**before, **fields}
+    if after["role"] == "admin" and after["active"]:
+        _change(store, found["_id"], **fields)
+        return
+    only = StateError("this is the only administrator; make somebody else one first")
+    if set(store.users.administrators()) == {found["_id"]}:
+        raise only
+    _change(store, found["_id"], **fields)
+    if not store.users.administrators():
+        _change(store, found["_id"], **before)
+        raise only
 
 
 def _change(store: Store, account_id: str, **fields: Any) -> None:

@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from engine.errors import StateError
 from engine.settings import Settings
 from engine.store import Store
 from engine.store import audit as stored_audit
@@ -143,6 +145,55 @@ def test_the_only_administrator_stays_one(ada: FlaskClient, store: Store) -> Non
         assert "only administrator" in answer.get_data(as_text=True)
     assert ada.get("/accounts").status_code == 200
     assert post(ada, "/accounts/ada/role", role="emperor").status_code == 400
+
+
+def test_two_administrators_cannot_take_it_from_each_other_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ada", "eve"):
+        accounts.create(store, name, PASSWORD, "admin", NOW)
+    both = threading.Barrier(2)
+    change = store.users.change
+
+    def late(name: str, **fields: Any) -> bool:
+        if "viewer" in fields.values():
+            both.wait(10)
+        return change(name, **fields)
+
+    monkeypatch.setattr(store.users, "change", late)
+
+    def demote(name: str) -> None:
+        with suppress(StateError):
+            people.set_role(store, name, "viewer")
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(demote, ("ada", "eve")))
+    assert store.users.administrators()
+
+
+def test_two_invitations_spent_on_one_name_at_once_make_one_account_and_leave_one_link(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = accounts.create(store, "ada", PASSWORD, "admin", NOW)
+    tokens = [people.invite(store, ada, "viewer", "1", "", NOW) for _ in range(2)]
+    both = threading.Barrier(2)
+    use = store.links.use
+
+    def late(digest: str) -> bool:
+        both.wait(10)
+        return use(digest)
+
+    monkeypatch.setattr(store.links, "use", late)
+
+    def come(token: str) -> bool:
+        try:
+            return bool(people.accept(store, token, "eve", PASSWORD, NOW))
+        except AccountError:
+            return False
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(come, tokens)) == [False, True]
+    assert len(people.page(store, NOW).links) == 1
 
 
 def test_a_new_password_ends_every_session_but_this_one(app: Flask, ada: FlaskClient, visitor: FlaskClient) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,23 @@ def test_whom_a_trusted_proxy_names_is_in(store: Store, tmp_path: Path) -> None:
     assert page.get("/", headers={"X-Remote-User": "Otto"}).status_code == 200
     assert ">Otto</a>" in page.get("/").get_data(as_text=True), "another name goes over an older session"
     assert accounts.check(store, "vera", "") is None
+
+
+def test_two_first_requests_at_once_make_one_account_and_are_both_let_in(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = threading.Barrier(2)
+    create = store.users.create
+
+    def late(*given: Any) -> bool:
+        both.wait(10)
+        return create(*given)
+
+    monkeypatch.setattr(store.users, "create", late)
+    pages = [behind_a_proxy(store, tmp_path) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda page: page.get("/", headers={"X-Remote-User": "vera"}).status_code, pages))
+    assert answers == [200, 200]
 
 
 def test_a_header_from_elsewhere_is_nothing(store: Store, tmp_path: Path) -> None:
