@@ -30,6 +30,7 @@ from engine.store.columns import block_of
 from engine.store.events import draft
 from engine.store.journal import Journal, Record, lacks_room
 from engine.store.metrics import Metrics
+from engine.store.sweeps import WISHES
 from engine.store.sweeps import public as public_sweep
 from engine.store.trials import public as public_trial
 from engine.store.trials import to_document
@@ -304,9 +305,7 @@ class Recorder:
 
     def _told(self) -> Document:
         """The sweep as its page is told of it: what the user wishes is the web's to tell."""
-        wished = ("version", "priority")
-        told = public_sweep(self._sweep).items()
-        return {key: value for key, value in told if key not in wished and not key.endswith("_requested")}
+        return {key: value for key, value in public_sweep(self._sweep).items() if key not in WISHES}
 
     def _put(self, trial: Trial) -> None:
         document = to_document(trial, self._fence)

@@ -38,6 +38,8 @@ NO_WISHES = Wishes()
 HEAVY = dict.fromkeys(("config", "stages", "edits", "processes"), 0)
 """What lists leave out."""
 OWNED = [str(SweepState.RUNNING), str(SweepState.PAUSED)]
+WISHES = frozenset({"version", "priority", "stop_requested", "pause_requested", "finish_requested"})
+"""What `public` shows of users' wishes: the web's to tell; all else is the optimizer's, from its claim to the end."""
 NO_LEASES: Mapping[str, Document] = {}
 
 

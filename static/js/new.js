@@ -11,8 +11,9 @@ const SWEEP = /^\/sweeps\/[0-9a-f]{12}$/;
 const root = document.querySelector("[data-form-page]");
 const draft = new Draft(root.dataset.viewer);
 const form = () => root.querySelector("[data-sweep-form]");
-const entries = () => [...new FormData(form())].filter(([name]) => name !== "csrf_token");
-const body = (pairs) => new URLSearchParams([["csrf_token", form().elements.csrf_token.value], ...pairs]);
+const OWN = ["csrf_token", "made"]; // what is the form's, not what is typed
+const entries = () => [...new FormData(form())].filter(([name]) => !OWN.includes(name));
+const body = (pairs) => new URLSearchParams([...OWN.map((name) => [name, form().elements[name].value]), ...pairs]);
 const about = (name) => form().getAttribute(`data-${name}`); // form.dataset is the input of that name
 const said = () => root.querySelector("[data-said]");
 

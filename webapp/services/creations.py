@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -60,6 +62,11 @@ def once(
             raise StateError("the same request is being worked on; ask for it again in a moment")
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def id_of(account: Account, sent: Any) -> str:
+    """The id of what is made of a form: the same one when the form, with a number of its own, is sent again."""
+    return hashlib.blake2b(json.dumps([account.id, sent]).encode(), digest_size=6).hexdigest()
 
 
 def _do(store: Store, name: str, made: str, work: Callable[[str], Mapping[str, Any]]) -> Document:

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from engine.config import SweepConfig, parse
-from engine.domain import Edit, TrialState
+from engine.domain import ENDED, Edit, SweepState, TrialState
 from engine.errors import ConfigError, NotFound, Problem, SpaceError, StateError
 from engine.events import EventType
 from engine.settings import Settings
 from engine.space import Categorical, Int, Params, SearchSpace, point_of
 from engine.store import Store
-from engine.store.sweeps import public
+from engine.store.sweeps import WISHES, public
 from webapp.errors import Forbidden
 from webapp.filters import figure
 from webapp.services.accounts import Account
@@ -149,6 +149,8 @@ def change(
     old = parse(sweep["config"]).model_dump(mode="json")
     changes = {key: [old[key], new[key]] for key in new if new[key] != old[key]}
     if not changes:
+        if edits := sweep.get("edits"):
+            _tell(store, sweep_id, edits[-1], now)  # perhaps it was this one, and the database fell silent after it
         raise ConfigError([Problem("", "nothing was changed: these are the values that the sweep has")])
     return _edit(store, account, sweep, config, now, version, changes=changes, made=made)
 
@@ -219,9 +221,15 @@ def retry(store: Store, account: Account, sweep_id: str, numbers: Sequence[int],
     return _edit(store, account, sweep, parse(sweep["config"]), now, retries=chosen, made=made)
 
 
-def announce(store: Store, sweep_id: str, now: datetime) -> None:
-    """Tell everybody who watches a sweep how it is now."""
-    store.events.append(sweep_id, [(EventType.SWEEP, plain(public(store.sweeps.get(sweep_id))), now)])
+def announce(store: Store, sweep_id: str, now: datetime, whole: bool = False) -> None:
+    """Tell everybody who watches a sweep what is wished of it now; *whole*: all of a sweep that has just been made.
+
+    An optimizer tells the rest, and may have told more of it than was read here; what has ended stays as it is.
+    """
+    told = public(store.sweeps.get(sweep_id))
+    if told["state"] not in ENDED and not (whole and told["state"] == SweepState.QUEUED):
+        told = {key: value for key, value in told.items() if key in WISHES}
+    store.events.append(sweep_id, [(EventType.SWEEP, plain(told), now)])
 
 
 def _edit(

@@ -113,7 +113,7 @@ def create(
         now=now,
         sweep_id=sweep_id,
     )
-    steering.announce(store, sweep_id, now)
+    steering.announce(store, sweep_id, now, whole=True)
     ensure_daemon(settings, store, now)
     return sweep_id
 

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp.errors import QueryError, wants_json
 from webapp.extensions import settings, store
-from webapp.services import steering
+from webapp.services import creations, steering
 
 blueprint = Blueprint("steering", __name__, url_prefix="/sweeps/<sweep_id>")
 
@@ -69,11 +69,13 @@ def point(sweep_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/points")
 def enqueue(sweep_id: str) -> ResponseReturnValue:
-    """Try points next: {points: [{axis: value}]}; answers {version}."""
-    points = _body().get("points")
+    """Try points next: {points: [{axis: value}], made: a number of this wish's own}; answers {version}."""
+    body = _body()
+    points = body.get("points")
     if not isinstance(points, list) or not all(isinstance(point, dict) for point in points):
         raise QueryError("points must be a list of objects: each axis with its value")
-    return jsonify(version=steering.enqueue(store(), g.viewer, sweep_id, points, _now()))
+    made = creations.id_of(g.viewer, body) if body.get("made") else ""
+    return jsonify(version=steering.enqueue(store(), g.viewer, sweep_id, points, _now(), made))
 
 
 @blueprint.post("/retry")

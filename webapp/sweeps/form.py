@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from engine.config import GROUPS, SweepConfig, parse
 from engine.errors import Problem
 from engine.space import Axis
+from engine.store.sweeps import new_id
 from webapp.filters import amount, number
 from webapp.services.forecast import Forecast
 from webapp.services.titles import in_titles
@@ -170,6 +171,7 @@ class FormPage:
 
     *problems* that belong to no field stand only in the summary. *source* says what the form was filled in from.
     *preset* is the one whose values these are; *link* opens the form with them, and is empty where they are too many.
+    *made* is the form's own number: the same form sent twice makes one sweep.
     """
 
     groups: Sequence[Group]
@@ -181,6 +183,7 @@ class FormPage:
     link: str = ""
     source: str = ""
     presets: Mapping[str, Preset] = field(default_factory=lambda: PRESETS)
+    made: str = field(default_factory=new_id)
 
     @property
     def fields(self) -> dict[str, Field]:

@@ -14,7 +14,7 @@ from engine.errors import ConfigError, Problem
 from engine.models.inspection import Axes
 from webapp.extensions import settings, store
 from webapp.filters import run_url
-from webapp.services import classes, datasets, sweeps
+from webapp.services import classes, creations, datasets, sweeps
 from webapp.services.forecast import forecast
 from webapp.services.home import HomePage, overview
 from webapp.services.plain import plain
@@ -58,7 +58,8 @@ def new() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     """Queue the sweep, or show the form again with everything that is to be fixed."""
     try:
-        sweep_id = sweeps.create(store(), settings(), g.viewer, _values(request.form), datetime.now(UTC))
+        values = _values(request.form)
+        sweep_id = sweeps.create(store(), settings(), g.viewer, values, datetime.now(UTC), _made())
     except ConfigError as error:
         own = classes.known(request.form.get("model_class", "").strip())
         return _answer(_page(request.form, error.problems, own), 400)
@@ -108,6 +109,14 @@ def _start(query: Mapping[str, str]) -> tuple[dict[str, Any], str]:
     if run_id := query.get("run", ""):
         return sweeps.config_of_run(store(), run_id), run_url(run_id)
     return sweeps.defaults(), ""
+
+
+def _made() -> str | None:
+    """The id of the sweep that this form makes, the same one if it is sent again because no answer came; None: new."""
+    if not request.form.get("made"):
+        return None
+    sent = sorted((name, value) for name, value in request.form.items(multi=True) if name != "csrf_token")
+    return creations.id_of(g.viewer, sent)
 
 
 def _values(sent: Typed) -> dict[str, Any]:

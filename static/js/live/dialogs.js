@@ -99,6 +99,8 @@ function fit() {
   for (const field of points.querySelectorAll("[data-layer]")) field.hidden = Number(field.dataset.layer) > layers;
 }
 
+let made = ""; // the number of what is asked for, so that asking for it again, when no answer came, does it once
+
 points?.addEventListener("input", fit);
 points?.addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -106,7 +108,7 @@ points?.addEventListener("submit", async (event) => {
   const point = Object.fromEntries(fields.filter((field) => !field.hidden).map((field) => [field.dataset.axis, field.querySelector("input, select").value.trim()]));
   const button = points.querySelector("[type='submit']");
   button.disabled = true;
-  const answer = await send("points", { points: [point] }, { refuse: (reason, said) => wrong(fields, reason, said) });
+  const answer = await send("points", { points: [point], made }, { refuse: (reason, said) => wrong(fields, reason, said) });
   button.disabled = false;
   if (!answer.ok) return;
   points.close();
@@ -132,5 +134,7 @@ function wrong(fields, reason, said) {
 }
 
 find("points")?.addEventListener("click", async () => {
-  if (!hasEnded() && await open(points, "points")) fit();
+  if (hasEnded() || !await open(points, "points")) return;
+  made = crypto.getRandomValues(new Uint32Array(3)).join("-");
+  fit();
 });

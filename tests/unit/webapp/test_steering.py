@@ -73,6 +73,27 @@ def test_a_change_is_a_version_an_event_and_a_wish(ada: FlaskClient, store: Stor
     assert '"version": 2' in snapshot or '"version":2' in snapshot
 
 
+def test_the_web_tells_the_wishes_alone_while_an_optimizer_tells_the_rest(
+    ada: FlaskClient, store: Store, sweep_id: str
+) -> None:
+    """It may have ended since the web has read it."""
+    assert post(ada, f"/sweeps/{sweep_id}/pause").status_code == 204
+    (event,) = store.events.after(sweep_id, 0)
+    assert event.data == {
+        "version": 1, "priority": 0, "stop_requested": False, "pause_requested": True, "finish_requested": False,
+    }  # fmt: skip
+
+
+def test_a_change_whose_event_the_database_has_not_taken_is_told_at_the_next_try(
+    ada: FlaskClient, store: Store, sweep_id: str
+) -> None:
+    body = {"values": {"patience": 5}}
+    assert post(ada, f"/sweeps/{sweep_id}/config", body).status_code == 200
+    store.database["events"].delete_many({})
+    assert "nothing was changed" in problems(post(ada, f"/sweeps/{sweep_id}/config", body))[""]
+    assert {event.type for event in store.events.newest(sweep_id, EventType.EDIT, 1)} == {EventType.EDIT}
+
+
 @pytest.mark.parametrize(
     ("values", "key", "words"),
     [
@@ -127,6 +148,14 @@ def test_a_point_is_checked_axis_by_axis(ada: FlaskClient, store: Store, sweep_i
     assert "too large a number" in problems(post(ada, path, {"points": [huge]}))["points.0.batch_size"]
     assert problems(post(ada, path, {"points": []})) == {"points": "give 1 to 1,000 points, got 0"}
     assert store.sweeps.get(sweep_id)["version"] == 2
+
+
+def test_a_point_that_is_sent_again_is_tried_once(ada: FlaskClient, store: Store, sweep_id: str) -> None:
+    body = {"points": [POINT], "made": "1-2-3"}
+    answers = [post(ada, f"/sweeps/{sweep_id}/points", body).get_json() for _ in range(2)]
+    assert answers == [{"version": 2}, {"version": 2}]
+    assert post(ada, f"/sweeps/{sweep_id}/points", {**body, "made": "4"}).get_json() == {"version": 3}
+    assert post(ada, f"/sweeps/{sweep_id}/points", {"points": [POINT]}).get_json() == {"version": 4}
 
 
 def test_the_dialog_of_a_point_writes_whole_numbers_in_full(ada: FlaskClient, sweep_id: str) -> None:

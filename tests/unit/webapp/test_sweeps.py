@@ -72,6 +72,18 @@ def test_the_form_queues_a_sweep_with_a_name_and_a_seed(ada: FlaskClient, store:
     assert (event.seq, event.type, event.data["state"]) == (1, EventType.SWEEP, "QUEUED")
 
 
+def test_a_form_that_is_sent_again_makes_no_second_sweep_but_another_form_does(ada: FlaskClient, store: Store) -> None:
+    """The browser may not have got the answer."""
+    form = {**typed(ada), "made": "7"}
+    first = ada.post("/sweeps/new", data=form).headers["Location"]
+    assert ada.post("/sweeps/new", data=form).headers["Location"] == first
+    assert len({event.seq for event in store.events.after(first.rsplit("/", 1)[1], 0)}) == 2, "it is told again"
+    other = ada.post("/sweeps/new", data={**form, "name": "another"}).headers["Location"]
+    fresh = ada.post("/sweeps/new", data={**form, "made": "8"}).headers["Location"]
+    assert len({first, other, fresh}) == 3
+    assert re.search(r'name="made" value="[0-9a-f]{12}"', ada.get("/sweeps/new").get_data(as_text=True))
+
+
 def test_a_given_name_and_seed_are_kept(ada: FlaskClient, store: Store) -> None:
     answer = ada.post("/sweeps/new", data=typed(ada, name="mine", seed="0", tags="a, b,"))
     sweep = store.sweeps.get(answer.headers["Location"].rsplit("/", 1)[1])
