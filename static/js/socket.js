@@ -8,6 +8,7 @@ const WORDS = {
   reconnecting: "reconnecting…",
   database: "the database does not answer…",
   login: "logged out",
+  refused: "not live: reload the page",
 };
 
 const toLogin = () => location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
@@ -49,7 +50,8 @@ export function connect(join, hasEnded = () => false) {
         say("database");
         setTimeout(() => socket.connected && enter(), 1500);
       } else {
-        say("live");
+        say(answer?.error ? "refused" : "live");
+        shown.title = answer?.error ?? "";
       }
     });
   socket.on("connect", enter);

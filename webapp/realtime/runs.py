@@ -106,6 +106,7 @@ class RunWatcher:
                 self._rooms[name].members.discard(sid)
                 if not self._rooms[name].members:
                     del self._rooms[name]
+                    self._stale.discard(name)
 
     def run(self) -> None:
         """Follow our own database for ever, and others while somebody watches them."""
@@ -131,6 +132,7 @@ class RunWatcher:
                     history = self._histories.get(name)
                 except NotFound as error:
                     log.warning("the database %s is no longer followed: %s", name, error)
+                    self._outages.tell(name, True, self._rooms_of(name))
                     return
                 except StoreError as error:  # our own database is silent, or its address is not found just now
                     log.warning("the database %s is not followed just now: %s", name, error)
@@ -170,7 +172,7 @@ class RunWatcher:
 
     def _tell(self, history: History, rooms: dict[str, Room], news: News, now: datetime) -> None:
         progress = history.follower.progress()
-        if progress.ready and len(news.changed) > MOST_ROWS:
+        if news and (not progress.ready or len(news.changed) > MOST_ROWS):
             self._stale |= rooms.keys()
         if not progress.ready or self._stale & rooms.keys():
             if time.monotonic() - self._told > TELL_SECONDS:

@@ -81,7 +81,7 @@ function tellProgress({ ready, runs, waiting: left, metrics }) {
   progress.hidden = ready && metrics === 0;
   progress.textContent = ready
     ? `Metrics are being read: ${count(metrics)} are to come.`
-    : `Runs are being read for the first time: ${count(runs)} are here, ${count(left)} are to come.`;
+    : `Runs are being read: ${count(runs)} are here, ${count(left)} are to come.`;
 }
 
 // Runs that had not been read when the page was asked for, which shows none: they come with a reload.

@@ -36,6 +36,8 @@ const question = () => {
   return asked;
 };
 
+const asks = () => [...question().keys()].length > 0;
+
 let asking = null;
 let again = 0;
 
@@ -43,7 +45,7 @@ async function arrange() {
   const asked = question();
   find("filters-clear").hidden = ![...asked.keys()].some((key) => !["sort", "down"].includes(key));
   asking?.abort();
-  if (![...asked.keys()].length) {
+  if (!asks()) {
     told("");
     if (order.length !== state.trials.size || filtered) put([...state.trials.keys()].sort((a, b) => b - a), false);
     else draw();
@@ -59,6 +61,7 @@ async function arrange() {
   } catch (error) {
     if (error.name !== "AbortError") told("The server does not answer; what is shown may be out of date.");
   }
+  if (asking === control) asking = null;
 }
 
 let filtered = false;
@@ -240,13 +243,13 @@ find("retry-all")?.addEventListener("click", (event) => act("Try failed trials a
 const pane = document.getElementById("pane-trials");
 follow(pane, ["stage"], stages);
 follow(pane, ["trial", "progress", "sweep"], () => {
-  if (filtered) draw();
+  if (asks()) draw();
   else arrange();
 });
 on("trial", () => { // sorted and filtered by the server: asked again, not at every event
   again ||= setTimeout(() => {
     again = 0;
-    if (filtered && pane.getClientRects().length) arrange();
+    if (asks() && !asking && pane.getClientRects().length) arrange();
   }, AGAIN_MS);
 });
 on("shown", (name) => { if (name === "trials") arrange(); });

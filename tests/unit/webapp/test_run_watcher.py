@@ -15,6 +15,7 @@ from webapp.history.blueprint import HISTORIES
 from webapp.realtime import runs
 from webapp.realtime.runs import RunWatcher
 from webapp.services.histories import OWN
+from webapp.services.run_index import follower
 
 NOW = datetime.now(UTC)
 
@@ -181,6 +182,25 @@ def test_more_than_is_sent_has_the_page_ask_for_what_it_shows(
     assert [told["html"].count("<tr") for _, told in told] == [2, 2, 1, 0]
     watcher.turn(NOW)
     assert room.take("runs_progress") == []
+
+
+def test_what_changes_while_much_is_still_to_be_read_is_not_lost(
+    app: Flask, store: Store, watcher: RunWatcher, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "TELL_SECONDS", -1.0)
+    monkeypatch.setattr(follower, "TURN_SECONDS", 0.001)
+    monkeypatch.setattr(follower, "GROUP", 1)
+    store.database["runs"].insert_many([run(number, "QUEUED") for number in range(1, 6)])
+    settle(watcher, app)
+    index = app.extensions[HISTORIES].get(OWN).index
+    message = {"query": "", "newest": index.newest(), "version": index.version, "shown": [1, 2, 3, 4, 5]}
+    watcher.join(message, "a", lambda _: None)
+    room.take()
+    store.database["runs"].update_many({}, {"$set": {"status": "FAILED", "heartbeat": datetime.now(UTC)}})
+    settle(watcher, app)
+    told = [told for _, told in room.take("runs_progress")]
+    assert not told[0]["ready"], "else this shows nothing"
+    assert told[-1]["stale"]
 
 
 @pytest.mark.parametrize(
