@@ -704,6 +704,8 @@ class SweepConfig(BaseModel):
         sizes = value if isinstance(value, list) else [value]
         if not sizes or min(sizes) < 1:
             raise _problem("give at least one size, each at least 1")
+        if len(sizes) > 20 or max(sizes) > 4096:
+            raise _problem("give at most 20 sizes, each at most 4,096")
         return value
 
     @field_validator("model_class")
@@ -1006,11 +1008,8 @@ def _across(config: SweepConfig) -> list[Problem]:
         problems.append(Problem("nn_dimensions", f"a regressor has 1 output node, got {config.nn_dimensions[1]}"))
     if (config.nodes_per_layer or config.hidden_layers)[1] > 10_000:
         problems.append(Problem("nodes_per_layer", "at most 10,000 nodes in a layer"))
-    sizes = config.rnn_state_dim if isinstance(config.rnn_state_dim, list) else [config.rnn_state_dim]
     for key, value, most in (
-        ("rnn_state_dim", max(sizes), 4096),
         ("rnn_units", (config.rnn_units or [1])[-1], 4096),
-        ("rnn_state_dim", len(sizes), 20),
         ("rnn_seq_length", (config.rnn_seq_length or [2])[-1], 100_000),
     ):
         if value > most:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+import bson
 from bson import ObjectId, Regex, json_util
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError, InvalidId
@@ -218,14 +219,14 @@ def _own(run_id: RunId, fence: int) -> Document:
 def parse_run_id(text: str) -> list[Any]:
     """The ids that *text* from an address may mean, likeliest first: a number, an ObjectId, extended JSON, a string."""
     ids: list[Any] = []
-    if text.removeprefix("-").isdigit() and text.isascii() and len(text) < 20:
+    if text.removeprefix("-").isdigit() and text.isascii() and len(text) <= 20 and abs(int(text)) < 2**63:
         ids.append(int(text))
     with suppress(InvalidId):
         ids.append(ObjectId(text))
     if text in ("true", "false", "null") or text[:1] in ('"', "{", "["):
-        with suppress(BSONError, TypeError, ValueError, RecursionError):
+        with suppress(BSONError, TypeError, ValueError, ArithmeticError, RecursionError):
             found = json_util.loads(text)
-            if _can_be_id(found):
+            if _can_be_id(found) and bson.encode({"_id": found}):  # else it is in no database
                 ids.append(found)
     ids.append(text)
     return ids

@@ -6,6 +6,7 @@ import base64
 import json
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
@@ -68,10 +69,51 @@ def test_malformed_json_is_refused_in_words(ada: FlaskClient, store: Store, body
 
 
 def test_a_place_in_a_list_that_is_made_up_is_refused(ada: FlaskClient) -> None:
-    for text in (b"[" * 2900, b'[1e999, "x", 1]', b"[NaN, 1, 2]", b"\xff", b"{}"):
+    for text in (b"[" * 2900, b'[1e999, "x", 1]', b"[NaN, 1, 2]", b'[1, "\\ud800", 1]', b"\xff", b"{}"):
         place = base64.urlsafe_b64encode(text).decode().rstrip("=")
         for path in ("/history?before=", "/api/v1/sweeps?cursor="):
             assert ada.get(path + place).status_code in (400, 422), (path, text[:20])
+
+
+@pytest.mark.parametrize(
+    "run_id",
+    [
+        '{"$numberDecimal":"x"}',
+        '{"$date":"0001-01-01T00:00:00+23:59"}',
+        '{"$numberLong":"99999999999999999999"}',
+        '"\\ud800"',
+        "9" * 19,
+        "-" + "9" * 19,
+    ],
+)
+def test_an_id_that_no_run_can_have_is_nobodys(ada: FlaskClient, run_id: str) -> None:
+    assert ada.get("/history/run", query_string={"id": run_id}).status_code == 404
+    assert ada.get(f"/api/v1/runs/{quote(run_id, safe='')}").status_code == 404
+    form = {"id": run_id, "tags": "x", "csrf_token": token(ada, "/history")}
+    assert ada.post("/history/mark", data=form).status_code in (303, 400, 404, 409)
+
+
+def test_half_of_a_pair_is_refused_where_the_history_is_asked(ada: FlaskClient) -> None:
+    for query in ({"where": 'state = "\\ud800"'}, {"columns": '"\\ud800"'}, {"sort": "\\ud800"}):
+        assert ada.get("/history", query_string=query).status_code in (200, 400), query
+    assert ada.get("/api/v1/runs", query_string={"where": 'state = "\\ud800"'}).status_code in (400, 422)
+    form = {"columns": '"\\ud800"', "csrf_token": token(ada, "/history")}
+    assert ada.post("/history/columns", data=form).status_code == 400
+
+
+def test_sizes_of_an_lstm_without_end_are_refused_at_their_field(ada: FlaskClient) -> None:
+    for sizes in (",".join(["1"] * 1000), "9" * 400):
+        form = typed(ada, nn_model="Custom", hyperparam_opt="grid", rnn_state_dim=sizes)
+        found = ada.post("/sweeps/new/check", data=form).get_json()
+        assert "at most 20 sizes, each at most 4,096" in json.dumps(found)
+        assert ada.post("/sweeps/new", data=form).status_code == 400
+
+
+def test_the_name_of_a_class_without_end_is_refused_at_its_field(ada: FlaskClient) -> None:
+    form = typed(ada, nn_model="Custom", model_class=f"a:{'B' * 300}")
+    answer = ada.post("/sweeps/new/axes", data=form)
+    assert answer.status_code == 400
+    assert "200 characters" in answer.get_data(as_text=True)
 
 
 def test_a_grid_of_a_billion_points_is_answered_at_once(ada: FlaskClient) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Any
 
-from engine.config import MODEL_CLASS, SweepConfig
+from engine.config import MODEL_CLASS, SweepConfig, examine
 from engine.errors import ConfigError, ModelError, Problem
 from engine.models.inspection import Axes, inspect, inspect_file, settle
 from engine.settings import Settings
@@ -78,7 +78,9 @@ def axes(store: Store, settings: Settings, reference: str) -> Axes:
     if not MODEL_CLASS.fullmatch(reference):
         message = "name the class as package.module:Class, or as name.py:Class for an uploaded file"
         raise ConfigError([Problem("model_class", message)])
-    config = SweepConfig(nn_model="Custom", model_class=reference)
+    config, problems = examine({"nn_model": "Custom", "model_class": reference})
+    if wrong := [problem for problem in problems if problem.key == "model_class"]:
+        raise ConfigError(wrong)
     remembering = Remembering(fresh=True)
     with tempfile.TemporaryDirectory(dir=settings.data_dir) as folder:
         settle(config, store.model_files.fetch, Path(folder), remembering)

@@ -20,6 +20,7 @@ from webapp.services.accounts import Account
 from webapp.services.connections import Connection
 from webapp.services.histories import OWN as OWN_DATABASE
 from webapp.services.histories import History
+from webapp.services.plain import storable
 from webapp.services.run_index import where
 from webapp.services.run_index.fields import DATES, EPOCH, OWN, Value
 from webapp.services.run_index.follower import Progress
@@ -376,7 +377,7 @@ def columns(text: str) -> list[Column]:
         if match is None or match.end() == place:
             raise QueryError(f"columns: {text[place : place + 30]!r} is not understood; separate names by commas")
         try:
-            name = json.loads(match[1]) if match[1].startswith('"') else match[1].strip()
+            name = storable(json.loads(match[1])) if match[1].startswith('"') else match[1].strip()
         except ValueError:
             raise QueryError(f"columns: {match[1][:40]} is not a text in quotes as JSON has it") from None
         if name:
@@ -410,6 +411,7 @@ def place_of(text: str) -> Place | None:
         good = rank in (0, 1, 2) and type(n) is int and abs(n) < 2**62 and (value is None) == (rank == 2)
         if not good or (rank == 1) != isinstance(value, str) or (isinstance(value, int) and abs(value) >= 2**63):
             raise ValueError
+        storable(value)
     except (binascii.Error, ValueError, TypeError, RecursionError):
         raise QueryError("after and before name a place in the list, as its links have it; this is none") from None
     return Place(rank, value, n)

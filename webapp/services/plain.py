@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from engine.config import NOT_PLAIN, is_plain
+
 DEEPEST = 40
 
 
@@ -25,6 +27,13 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item, depth + 1) for item in value]
     return str(value)
+
+
+def storable(value: Any) -> Any:
+    """*value* as it is; ValueError where it holds a text that no database takes: JSON may name half of a pair."""
+    if not is_plain(value):
+        raise ValueError(NOT_PLAIN)
+    return value
 
 
 def aware(moment: datetime) -> datetime:

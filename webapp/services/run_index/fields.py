@@ -136,7 +136,8 @@ def cell(value: Any) -> Value:
     """A stored value as one that can be compared and sorted: numbers stay numbers, all else is text."""
     value = runs.unwrap(value)
     if isinstance(value, Decimal128):
-        value = float(value.to_decimal())
+        number = value.to_decimal()
+        value = text(value) if number.is_nan() else float(number)  # a NaN may be one that signals, and raises
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         return value
     if isinstance(value, float) and not math.isnan(value):

@@ -280,7 +280,7 @@ class Follower:
     # reading
 
     def _rows(self, documents: Sequence[Mapping[str, Any]]) -> list[Row]:
-        rows = [row(document) for document in documents]
+        rows = list(map(_row, documents))
         beside = self._beside(rows)
         return [
             replace(found, cells=(cells := {**found.cells, **beside[found.key]}), words=words(cells))
@@ -383,3 +383,12 @@ def _is_silent(run: OpenRun, now: float) -> bool:
 def _same(run: OpenRun, brief: Mapping[str, Any]) -> bool:
     found = row(brief)
     return found.status == run.status and found.beat == run.beat
+
+
+def _row(document: Mapping[str, Any]) -> Row:
+    """What the index keeps of a run; where it holds what nobody has thought of, at least that it is there."""
+    try:
+        return row(dict(document))
+    except Exception:
+        log.exception("run %s cannot be read in full", key_of(document["_id"])[:100])
+        return row({"_id": document["_id"]})

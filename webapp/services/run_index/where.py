@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from webapp.errors import QueryError
+from webapp.services.plain import storable
 
 LONGEST = 2000
 DEEPEST = 8
@@ -142,7 +143,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
         token = match[kind]
         if kind == "quoted":
             try:
-                token = json.loads(token)
+                token = storable(json.loads(token))
             except ValueError:
                 raise QueryError(f"{token[:40]} is not a text in quotes as JSON has it") from None
         found.append((kind, token))
