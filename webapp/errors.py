@@ -15,7 +15,17 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from engine.errors import ConfigError, DataError, NhopError, NotFound, Problem, StateError, StoreError, StoreUnavailable
+from engine.errors import (
+    NO_ROOM,
+    ConfigError,
+    DataError,
+    NhopError,
+    NotFound,
+    Problem,
+    StateError,
+    StoreError,
+    StoreUnavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +99,10 @@ HTTP: dict[int, tuple[str, str]] = {
         "Something went wrong on our side",
         "The error has been written to the server's log. Running sweeps are not affected: they run on their own.",
     ),
+    507: (
+        "The server's disk is full",
+        "Nothing of what was sent was kept. Have somebody make room on the dashboard's machine, then send it again.",
+    ),
 }
 
 
@@ -140,6 +154,9 @@ def _http(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        log.error("no room at %s %s: %s", request.method, request.path, error)
+        return _answer(ErrorPage(507, *HTTP[507]))
     log.error("unexpected error at %s %s", request.method, request.path, exc_info=error)
     return _answer(ErrorPage(500, *HTTP[500]))
 

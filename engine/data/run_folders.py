@@ -11,8 +11,9 @@ import json
 import re
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -72,10 +73,19 @@ def runs(archive: zipfile.ZipFile) -> Iterator[tuple[str, StoredRun | DataError]
 
 def pieces(archive: zipfile.ZipFile, entry: str) -> Iterator[bytes]:
     """The content of an entry."""
-    with archive.open(entry) as opened:
+    with _undamaged(entry), archive.open(entry) as opened:
         while piece := opened.read(BLOCK):
             time.sleep(TURN)
             yield piece
+
+
+@contextmanager
+def _undamaged(entry: str) -> Iterator[None]:
+    """Tell what of a run is damaged: the others of the archive are not."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError):
+        raise DataError(f"its {PurePosixPath(entry).name} is damaged in the ZIP file") from None
 
 
 def _folders(archive: zipfile.ZipFile) -> list[PurePosixPath]:
@@ -162,7 +172,8 @@ def _json(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Any:
     if entry.file_size > MOST_JSON_BYTES:
         raise DataError(f"its {name} is larger than {MOST_JSON_BYTES // 2**20} MB")
     try:
-        return json.loads(archive.read(entry))
+        with _undamaged(name):
+            return json.loads(archive.read(entry))
     except (ValueError, RecursionError):
         raise DataError(f"its {name} is not JSON") from None
 
@@ -171,7 +182,7 @@ def _output(archive: zipfile.ZipFile, entry: zipfile.ZipInfo | None) -> str:
     """The captured output; of a very long one its end."""
     if entry is None:
         return ""
-    with archive.open(entry) as opened:
+    with _undamaged(entry.filename), archive.open(entry) as opened:
         left = max(0, entry.file_size - MOST_OUTPUT)
         while left > 0 and (skipped := opened.read(min(BLOCK, left))):
             left -= len(skipped)

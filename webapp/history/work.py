@@ -107,8 +107,10 @@ def _offer_undo(did: str, undo: run_work.Undo) -> None:
 
 def _asked() -> listing.Asked:
     asked = listing.asked_by(store(), g.viewer, request.args.to_dict())
-    asked.query, asked.shown  # noqa: B018 - says whether they are understood, before anything is sent
-    histories().get(asked.database).refresh(_now())
+    history = histories().get(asked.database)
+    history.refresh(_now())
+    asked.shown  # noqa: B018 - says, as the next line does, whether it is understood, before anything is sent
+    history.index.page(asked.query, _now().timestamp(), 1)
     return asked
 
 

@@ -20,6 +20,7 @@ Document = dict[str, Any]
 
 MOST_ROWS = 200
 """Rows in one answer."""
+MOST_WORDS = 10
 MOST_ERRORS = 5000
 """Failed trials whose errors are searched, the newest."""
 LONGEST = 60
@@ -80,8 +81,16 @@ def order(store: Store, sweep_id: str, query: Mapping[str, str]) -> Document:
         kept &= trials.loss >= _number("the lowest loss", low)
     if high := query.get("high", ""):
         kept &= trials.loss <= _number("the highest loss", high)
-    for word in query.get("text", "").split():
-        kept &= _matches(store, sweep_id, trials, word)
+    words = list(dict.fromkeys(query.get("text", "").split()))
+    if len(words) > MOST_WORDS:
+        raise QueryError(f"at most {MOST_WORDS} words can be searched for at once, got {len(words):,}")
+    errors: dict[int, str] | None = None
+    for word in words:
+        mask = _matches(trials, word)
+        if mask is None:
+            errors = _errors(store, sweep_id, trials) if errors is None else errors
+            mask = _holds(trials, errors, word.lower())
+        kept &= mask
     found = trials.take(kept)
     places = _sorted(_column(found, query.get("sort", "number")), query.get("down", "0") not in ("", "0"))
     return {"total": len(trials), "numbers": found.number[places].tolist()}
@@ -106,20 +115,28 @@ def _sorted(column: Column, down: bool) -> np.ndarray[Any, np.dtype[np.intp]]:
     return np.argsort(values, kind="stable")  # NaN is sorted last
 
 
-def _matches(store: Store, sweep_id: str, trials: TrialColumns, word: str) -> Mask:
-    """The trials that have a *word*, or for which a comparison holds."""
+def _matches(trials: TrialColumns, word: str) -> Mask | None:
+    """The trials for which a comparison holds, or the one of a number; None where the *word* is neither."""
     if (found := COMPARISON.fullmatch(word)) and (axis := found["axis"].lower()) in trials.params:
         return _compare(trials.params[axis], axis, found["how"], found["value"])
     if re.fullmatch(r"#?\d+", word):
         return np.asarray(trials.number == int(word.lstrip("#")[:18]), dtype=bool)
-    text = word.lower()
+    return None
+
+
+def _errors(store: Store, sweep_id: str, trials: TrialColumns) -> dict[int, str]:
+    """What the newest trials that have failed have said, in lower case."""
+    failed = trials.number[trials.state.equal(str(TrialState.FAILED), str(TrialState.LOST))][-MOST_ERRORS:]
+    return {number: error.lower() for number, error in store.trials.errors(sweep_id, failed.tolist()).items()}
+
+
+def _holds(trials: TrialColumns, errors: Mapping[int, str], text: str) -> Mask:
+    """The trials that have a word in a choice, their state, worker or error."""
     mask = np.zeros(len(trials), dtype=bool)
     for column in (trials.state, trials.worker, *trials.params.values()):
         if column.choices:
             mask |= column.equal(*(choice for choice in column.choices if text in choice.lower()))
-    failed = trials.number[trials.state.equal(str(TrialState.FAILED), str(TrialState.LOST))][-MOST_ERRORS:]
-    errors = store.trials.errors(sweep_id, failed.tolist())
-    return mask | np.isin(trials.number, [number for number, error in errors.items() if text in error.lower()])
+    return mask | np.isin(trials.number, [number for number, error in errors.items() if text in error])
 
 
 def _compare(column: Column, axis: str, how: str, value: str) -> Mask:

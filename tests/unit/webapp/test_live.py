@@ -98,6 +98,7 @@ def test_trials_are_sorted_and_filtered(ada: FlaskClient, sweep_id: str, query: 
         ("kind=all", "kind must be one of search, confirming"),
         ("text=batch_size<x", "batch_size must be a number, got 'x'"),
         ("text=activation<relu", "ask for one of them, as in activation=relu"),
+        (f"text={'+'.join(map(str, range(11)))}", "at most 10 words can be searched for at once, got 11"),
     ],
 )
 def test_a_question_that_cannot_be_answered_is_told_in_words(

@@ -327,6 +327,36 @@ def test_damaged_folders_are_taken_as_far_as_they_go(ada: FlaskClient, store: St
     assert [one["file_id"] for one in stored["artifacts"]] == [None, None]
 
 
+def test_a_damaged_entry_costs_its_run_alone(ada: FlaskClient, store: Store, work: Callable[..., bool]) -> None:
+    sink, spoilt = io.BytesIO(), b"spoilt " * 9
+    with zipfile.ZipFile(sink, "w") as archive:
+        for name in ("1/run.json", "2/run.json", "3/run.json"):
+            archive.writestr(name, json.dumps({"status": "COMPLETED", "artifacts": ["a.txt"]}))
+        archive.writestr("1/cout.txt", spoilt)
+        archive.writestr("2/a.txt", b"broken " * 9)
+    content = sink.getvalue().replace(spoilt, spoilt[::-1]).replace(b"broken " * 9, b"Broken " * 9)
+    assert send(ada, content).status_code == 303
+    assert work()
+    (job,) = store.imports.all()
+    assert (job["state"], job["taken"], job["failures"]) == ("COMPLETED", 1, 2)
+    assert [one["why"] for one in job["failed"]] == [
+        "its cout.txt is damaged in the ZIP file", "its a.txt is damaged in the ZIP file",
+    ]  # fmt: skip
+
+
+def test_a_full_disk_is_told_and_nothing_is_kept(
+    ada: FlaskClient, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = tmp_path / "full.zip"
+    full.symlink_to("/dev/full")
+    monkeypatch.setattr(run_import, "zip_path", lambda *_: full)
+    answer = send(ada, zipped({"1/run.json": b"{}"}))
+    assert answer.status_code == 507
+    assert "disk is full" in answer.get_data(as_text=True)
+    assert not full.is_symlink()
+    assert store.imports.all() == []
+
+
 def test_hostile_archives_are_refused(ada: FlaskClient, store: Store, settings: Settings) -> None:
     bomb = zipped({"1/run.json": b"{}", "1/cout.txt": b" " * (30 * 2**20)})
     for content, words in (

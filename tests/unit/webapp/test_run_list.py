@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+from bson import Decimal128
 from bson.datetime_ms import DatetimeMS
 from flask import Flask
 from flask.testing import FlaskClient
@@ -97,6 +98,27 @@ def test_forty_hostile_runs_are_all_listed(
             address = history.Asked(sort=sign + column, columns=str(history.Column(column)), size=25).address()
             assert ada.get(f"/history?{address}").status_code == 200, column
     assert not ask(follower, 'host.ENV.SECRET exists or config.name.x = "hunter2"')
+
+
+def test_what_nobody_has_thought_of_keeps_no_other_run_out(
+    store: Store, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.database["runs"].insert_many([
+        {"_id": 1, "status": "COMPLETED", "config": {"lr": Decimal128("sNaN")}},
+        {"_id": 2, "status": "COMPLETED", "experiment": {"name": "odd"}},
+        {"_id": 3, "status": "COMPLETED"},
+    ])  # fmt: skip
+    known = fields.row
+
+    def odd(document: dict[str, Any]) -> fields.Row:
+        if "experiment" in document:
+            raise ArithmeticError("nobody has thought of it")
+        return known(document)
+
+    monkeypatch.setattr(follower_module, "row", odd)
+    follow(follower)
+    assert ask(follower, "") == ["1", "2", "3"]
+    assert ask(follower, "config.lr exists") == ["1"]
 
 
 def test_what_is_damaged_is_read_as_far_as_it_goes(store: Store, follower: Follower) -> None:
@@ -452,6 +474,21 @@ def test_a_metric_is_kept_at_a_step_that_is_asked_for(store: Store, follower: Fo
     follow(follower)
     assert ask(follower, "metrics.val.loss@15 < 2") == ["1"]
     assert follower.index.steps() == {"val.loss": [15]}
+
+
+def test_of_metrics_at_a_step_those_that_were_asked_for_last_are_kept(
+    store: Store, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower_module, "MOST_STEPS", 2)
+    store.database["runs"].insert_one({"_id": 1, "status": "COMPLETED"})
+    store.database["metrics"].insert_one({"run_id": 1, "name": "loss", "steps": [0, 10, 20], "values": [5.0, 6.0, 7.0]})
+    follow(follower)
+    for step in (0, 10, 0, 20):
+        follower.keep([f"metrics.loss@{step}"])
+        follow(follower)
+    assert follower.index.steps() == {"loss": [0, 20]}
+    assert ask(follower, "metrics.loss@20 = 7") == ["1"]
+    assert ask(follower, "metrics.loss@10 = 6") == []
 
 
 def test_a_damaged_index_is_built_anew(store: Store, tmp_path: Path) -> None:

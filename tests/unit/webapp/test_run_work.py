@@ -305,4 +305,5 @@ def test_the_list_as_a_file(ada: FlaskClient, store: Store) -> None:
     assert found[1]["tag"] == ["x", "y"]
     assert found[1]["state"] == "completed"
     assert "config.n" not in found[1]
-    assert ada.get("/history/export.csv?where=(").status_code == 400
+    for wrong in ("(", "started > yesterday", 'name ~ "("'):
+        assert ada.get("/history/export.csv", query_string={"where": wrong}).status_code == 400, wrong

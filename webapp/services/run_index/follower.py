@@ -48,7 +48,7 @@ MOST_KNOWN = 10_000
 """Ids that are looked up at once; of more, the first build, none is known."""
 LONGEST_METRIC = 100
 MOST_STEPS = 40
-"""Columns of metrics at a step that are kept."""
+"""Columns of metrics at a step that are kept, those that were asked for last."""
 
 Beside = Callable[[Sequence[Row]], Mapping[str, Mapping[str, Value]]]
 """What is known of runs beside their documents: fields by a run's key."""
@@ -91,6 +91,8 @@ class Follower:
         self._metrics: dict[str, bool] = {}  # whether to read them from their first point
         self._poked: deque[str] = deque()
         self._asked: deque[tuple[str, int]] = deque()
+        self._used: dict[tuple[str, int], None] = {}
+        """Metrics at a step, the one that was asked for last at the end."""
         self._indexed: dict[str, bool] = {}
         self._due: dict[str, float] = {}
         self._settled = (-1, -1)
@@ -176,10 +178,17 @@ class Follower:
 
     def _keep_steps(self) -> None:
         while self._asked:
-            name, step = self._asked.popleft()
-            kept = self.index.steps()
-            if step in kept.get(name, ()) or sum(map(len, kept.values())) >= MOST_STEPS:
+            name, step = asked = self._asked.popleft()
+            kept = [(name, step) for name, steps in self.index.steps().items() for step in steps]
+            self._used.pop(asked, None)
+            self._used[asked] = None
+            if asked in kept:
                 continue
+            if len(kept) >= MOST_STEPS:
+                used = {one: place for place, one in enumerate(self._used)}
+                oldest = min(kept, key=lambda one: used.get(one, -1))
+                self._used.pop(oldest, None)
+                apart(partial(self.index.drop_step, *oldest))
             apart(partial(self.index.ask_step, name, step))
             self._metrics |= dict.fromkeys(self.index.curve_ids(name), True)
 

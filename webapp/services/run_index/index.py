@@ -235,6 +235,12 @@ class Index:
         with self._writing() as cursor:
             return cursor.execute("INSERT OR IGNORE INTO steps VALUES (?, ?)", (name, step)).rowcount == 1
 
+    def drop_step(self, name: str, step: int) -> None:
+        """Keep a metric's value at a step no longer."""
+        with self._writing() as cursor:
+            cursor.execute("DELETE FROM steps WHERE name = ? AND step = ?", (name, step))
+            cursor.execute("DELETE FROM cells WHERE f = ?", (self._names.get(f"metrics.{name}@{step}"),))
+
     # reading
 
     def steps(self) -> dict[str, list[int]]:
