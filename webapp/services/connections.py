@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,6 +30,8 @@ NAME = re.compile(r"[^\W_][\w .-]{0,39}")
 DATABASE = re.compile(r'[^/\\. "$*<>:|?\0]{1,63}')
 PREFIX = re.compile(r"[\w.-]{0,60}")
 LONGEST_URI = 2000
+LOOK_SECONDS = 2.0
+"""The longest that a resolver is waited for."""
 RUNS = "runs"
 DENIED = {13, 18, 8000}
 """MongoDB's codes for: not authorized, wrong name or password, and both of Atlas."""
@@ -164,7 +167,26 @@ def _shown(found: Mapping[str, Any]) -> Connection:
 
 def _hosts(uri: str, problems: list[Problem]) -> tuple[list[str], str]:
     """The hosts of an address as host:port, and the database that it names; what is wrong with it goes to *problems*,
-    in words that repeat no part of it but hosts."""
+    in words that repeat no part of it but hosts. A resolver that is silent holds up nobody for long."""
+    found: list[tuple[list[Problem], tuple[list[str], str]]] = []
+
+    def look() -> None:
+        wrong: list[Problem] = []
+        found.append((wrong, _looked_up(uri, wrong)))
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(LOOK_SECONDS)
+    if not found:
+        text = f"its hosts were not found within {LOOK_SECONDS:g} s; try again, or name them by their IP addresses"
+        problems.append(Problem("uri", text))
+        return [], ""
+    problems += found[0][0]
+    return found[0][1]
+
+
+def _looked_up(uri: str, problems: list[Problem]) -> tuple[list[str], str]:
+    """As `_hosts`, however long it takes."""
     if len(uri) > LONGEST_URI or not uri.startswith(("mongodb://", "mongodb+srv://")):
         problems.append(Problem("uri", "must begin with mongodb:// or mongodb+srv://"))
         return [], ""

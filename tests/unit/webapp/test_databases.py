@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from engine.cluster.ports import free_ports
-from engine.errors import NotFound, StoreError
+from engine.errors import NotFound, Problem, StoreError
 from engine.notify.addresses import is_metadata
 from engine.store import Store, connect
 from tests.unit.webapp.conftest import token
@@ -23,7 +24,7 @@ from tests.waiting import wait_until
 from webapp.extensions import HISTORIES
 from webapp.realtime.keeping import HistoryKeeper
 from webapp.realtime.runs import RunWatcher
-from webapp.services import sealing
+from webapp.services import connections, sealing
 
 NOW = datetime.now(UTC)
 SECRET = "hunter2secret"
@@ -232,6 +233,18 @@ class Told:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(min(seconds, 0.05))
+
+
+def test_a_resolver_that_is_silent_holds_up_nobody_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(connections, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(connections.socket, "getaddrinfo", lambda *_, **__: over.wait(30) and [])
+    problems: list[Problem] = []
+    try:
+        assert connections._hosts("mongodb://mongo.example:27017/x", problems) == ([], "")
+    finally:
+        over.set()
+    assert "not found within 0.1 s" in problems[0].message
 
 
 def test_another_database_is_followed_while_somebody_looks(
