@@ -101,7 +101,7 @@ HTTP: dict[int, tuple[str, str]] = {
     ),
     507: (
         "The server's disk is full",
-        "Nothing of what was sent was kept. Have somebody make room on the dashboard's machine, then send it again.",
+        "Have somebody make room on the machine of the dashboard, then try again. Running sweeps wait for it as well.",
     ),
 }
 

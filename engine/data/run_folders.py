@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import re
+import struct
 import time
 import zipfile
 import zlib
@@ -84,7 +86,9 @@ def _undamaged(entry: str) -> Iterator[None]:
     """Tell what of a run is damaged: the others of the archive are not."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError):
+    except NotImplementedError:
+        raise DataError(f"its {PurePosixPath(entry).name} is packed in a way that cannot be read here") from None
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, ValueError):
         raise DataError(f"its {PurePosixPath(entry).name} is damaged in the ZIP file") from None
 
 
@@ -171,9 +175,10 @@ def _json(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Any:
     name = PurePosixPath(entry.filename).name
     if entry.file_size > MOST_JSON_BYTES:
         raise DataError(f"its {name} is larger than {MOST_JSON_BYTES // 2**20} MB")
+    with _undamaged(name):
+        content = archive.read(entry)
     try:
-        with _undamaged(name):
-            return json.loads(archive.read(entry))
+        return json.loads(content)
     except (ValueError, RecursionError):
         raise DataError(f"its {name} is not JSON") from None
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pymongo import DESCENDING, UpdateOne
+from pymongo import DESCENDING, DeleteOne, UpdateOne
 from pymongo.database import Database
 
 from engine.store.calls import answered
@@ -28,18 +28,17 @@ class DeletedRuns:
         self._collection = database.get_collection("deleted_runs", lenient(database))
 
     def put(self, documents: Sequence[Mapping[str, Any]]) -> None:
-        """Delete runs: documents as above, without `_id` and `removing`. Those that are deleted already stay so."""
-        writes = [
-            UpdateOne(
-                {"_id": key_of(document["database"], document["run"])},
-                {"$setOnInsert": {**document, "removing": False}},
-                upsert=True,
-            )
-            for document in documents
-        ]
+        """Delete runs: documents as above, without `_id` and `removing`. Those that are deleted already stay so, but
+        for earlier ones of the same number, of which nothing is left."""
+        writes: list[DeleteOne | UpdateOne] = []
+        for document in documents:
+            key = {"_id": key_of(document["database"], document["run"])}
+            if (started := document.get("started")) is not None:
+                writes.append(DeleteOne({**key, "started": {"$nin": [None, started]}}))
+            writes.append(UpdateOne(key, {"$setOnInsert": {**document, "removing": False}}, upsert=True))
         with answered():
             for some in groups(writes, 500):
-                self._collection.bulk_write(list(some), ordered=False)
+                self._collection.bulk_write(list(some))
 
     def some(self, database: str, run_ids: Sequence[Any]) -> dict[str, float | None]:
         """Which of these runs are deleted, by the text of their ids, and when they had begun."""

@@ -21,8 +21,9 @@ export function count(value) {
 export function loss(value) {
   if (!isNumber(value)) return dash;
   if (value === 0) return "0";
-  return Math.abs(value) >= 1e-4 && Math.abs(value) < 1e5
-    ? String(Number(value.toPrecision(4)))
+  const rounded = Number(value.toPrecision(4));
+  return Math.abs(rounded) >= 1e-4 && Math.abs(rounded) < 1e5
+    ? String(rounded)
     : value.toExponential(3).replace(/\.?0*e\+?/, "e");
 }
 

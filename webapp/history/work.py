@@ -107,10 +107,7 @@ def _offer_undo(did: str, undo: run_work.Undo) -> None:
 
 def _asked() -> listing.Asked:
     asked = listing.asked_by(store(), g.viewer, request.args.to_dict())
-    history = histories().get(asked.database)
-    history.refresh(_now())
-    asked.shown  # noqa: B018 - says, as the next line does, whether it is understood, before anything is sent
-    history.index.page(asked.query, _now().timestamp(), 1)
+    listing.all_of_it(histories().get(asked.database), asked, _now())
     return asked
 
 

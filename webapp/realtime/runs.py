@@ -144,6 +144,7 @@ class RunWatcher:
         finally:
             if history is not None:
                 history.followed = False
+            self._outages.forget(name)
             with self._guard:
                 self._others.discard(name)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,6 +34,8 @@ PREFIX = re.compile(r"[\w.-]{0,60}")
 LONGEST_URI = 2000
 LOOK_SECONDS = 2.0
 """The longest that a resolver is waited for."""
+FRESH_SECONDS = 10.0
+"""So old may an answer be that came too late for whoever had asked."""
 RUNS = "runs"
 DENIED = {13, 18, 8000}
 """MongoDB's codes for: not authorized, wrong name or password, and both of Atlas."""
@@ -167,22 +171,44 @@ def _shown(found: Mapping[str, Any]) -> Connection:
 
 def _hosts(uri: str, problems: list[Problem]) -> tuple[list[str], str]:
     """The hosts of an address as host:port, and the database that it names; what is wrong with it goes to *problems*,
-    in words that repeat no part of it but hosts. A resolver that is silent holds up nobody for long."""
-    found: list[tuple[list[Problem], tuple[list[str], str]]] = []
-
-    def look() -> None:
-        wrong: list[Problem] = []
-        found.append((wrong, _looked_up(uri, wrong)))
-
-    looking = threading.Thread(target=look, daemon=True)
-    looking.start()
-    looking.join(LOOK_SECONDS)
-    if not found:
-        text = f"its hosts were not found within {LOOK_SECONDS:g} s; try again, or name them by their IP addresses"
+    in words that repeat no part of it but hosts. A resolver that is silent holds up nobody for long: the next who asks
+    waits for the same answer."""
+    with _guard:
+        look = _looks.get(uri)
+        if look is None or look.is_over():
+            look = _looks[uri] = _Look(uri)
+    look.thread.join(LOOK_SECONDS)
+    if look.found is None:
+        text = f"its hosts have not been found within {LOOK_SECONDS:g} s; try again in a moment"
         problems.append(Problem("uri", text))
         return [], ""
-    problems += found[0][0]
-    return found[0][1]
+    with _guard:
+        _looks.pop(uri, None)
+    problems += look.problems
+    return look.found
+
+
+class _Look:
+    """Looks up the hosts of an address, once."""
+
+    def __init__(self, uri: str) -> None:
+        self.problems: list[Problem] = []
+        self.found: tuple[list[str], str] | None = None
+        self._at = math.inf
+        self.thread = threading.Thread(target=self._work, args=(uri,), daemon=True)
+        self.thread.start()
+
+    def is_over(self) -> bool:
+        """Whether what was found is too old to be believed."""
+        return time.monotonic() - self._at > FRESH_SECONDS
+
+    def _work(self, uri: str) -> None:
+        self.found = _looked_up(uri, self.problems)
+        self._at = time.monotonic()
+
+
+_looks: dict[str, _Look] = {}
+_guard = threading.Lock()
 
 
 def _looked_up(uri: str, problems: list[Problem]) -> tuple[list[str], str]:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from engine.errors import StateError
 from engine.store import Store
 from webapp.errors import AccountError, Forbidden, QueryError
 from webapp.filters import figure
@@ -357,6 +358,21 @@ def split_states(part: where.Filter) -> tuple[where.Filter, list[str]]:
         else:
             others.append(item)
     return where.All(tuple(others)), list(dict.fromkeys(chosen))
+
+
+def all_of_it(history: History, asked: Asked, now: datetime) -> None:
+    """See to it that the index can tell all that *asked* asks for, which is not only to be looked at.
+
+    Raises:
+        QueryError: it is not understood.
+        StateError: values of metrics at a step are still to be read.
+    """
+    names = [canonical(name) for name in (*asked.query.fields(), *(column.name for column in asked.shown))]
+    history.follower.keep(names)
+    history.refresh(now)
+    history.index.page(asked.query, now.timestamp(), 1)
+    if lacking := history.follower.lacks(names):
+        raise StateError(f"the values of {lacking[0][:100]} are still being read; try again in a moment")
 
 
 def progress_of(history: History) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from engine.store.runs import run_id_text
 from webapp.errors import Forbidden, QueryError
 from webapp.services.accounts import Account
 from webapp.services.histories import OWN, Histories, History
-from webapp.services.history import Asked
+from webapp.services.history import Asked, all_of_it
 from webapp.services.plain import dig
 from webapp.services.run_index.fields import EPOCH, id_of, is_same, key_of, started_of
 from webapp.services.run_index.index import Found
@@ -73,6 +73,7 @@ def chosen(history: History, ids: Sequence[str], everything: bool, query: str, n
 
     Raises:
         QueryError: the list's address is not understood.
+        StateError: what it filters by is still being read.
         ConfigError: none are chosen, or too many.
     """
     keys = list(dict.fromkeys(ids))
@@ -81,7 +82,7 @@ def chosen(history: History, ids: Sequence[str], everything: bool, query: str, n
         if asked.database != history.name:
             raise QueryError("the list is of another database than the one to be worked on")
         keys = []
-        history.refresh(now)
+        all_of_it(history, asked, now)
         for found in all_found(history, asked, now):
             keys += [run.key for run in found]
             if len(keys) > MOST:

@@ -14,6 +14,7 @@ from bson.errors import BSONError
 from engine.errors import NotFound, StoreError
 from engine.store.run_parts import RunParts
 from engine.store.runs import parse_run_id, run_id_text
+from webapp.filters import figure
 from webapp.services.plain import aware, dig, plain
 
 Document = dict[str, Any]
@@ -126,7 +127,7 @@ def result(value: Any) -> str:
     """A result as text; what jsonpickle made of a numpy number is unwrapped, a few values are told by name."""
     value = unwrap(value)
     if isinstance(value, float):
-        return f"{value:.{SHOWN_DIGITS}g}"
+        return figure(value, SHOWN_DIGITS)
     if isinstance(value, Mapping) and 0 < len(value) <= FEW:
         values = {name: unwrap(one) for name, one in value.items()}
         if not any(isinstance(one, Mapping | list) for one in values.values()):

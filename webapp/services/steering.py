@@ -227,7 +227,9 @@ def announce(store: Store, sweep_id: str, now: datetime, whole: bool = False) ->
     An optimizer tells the rest, and may have told more of it than was read here; what has ended stays as it is.
     """
     told = public(store.sweeps.get(sweep_id))
-    if told["state"] not in ENDED and not (whole and told["state"] == SweepState.QUEUED):
+    if not whole and told["state"] == SweepState.QUEUED:
+        told = {key: value for key, value in told.items() if key in {*WISHES, "progress"}}
+    elif told["state"] not in {*ENDED, SweepState.QUEUED}:
         told = {key: value for key, value in told.items() if key in WISHES}
     store.events.append(sweep_id, [(EventType.SWEEP, plain(told), now)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
@@ -24,6 +25,7 @@ from webapp.services.classes import known, settled
 from webapp.services.daemon import ensure_daemon
 from webapp.services.plain import plain
 
+log = logging.getLogger(__name__)
 Document = dict[str, Any]
 
 OPEN = [SweepState.RUNNING, SweepState.PAUSED, SweepState.QUEUED]
@@ -114,7 +116,10 @@ def create(
         sweep_id=sweep_id,
     )
     steering.announce(store, sweep_id, now, whole=True)
-    ensure_daemon(settings, store, now)
+    try:
+        ensure_daemon(settings, store, now)
+    except OSError as error:  # no room for its log, say; the relay tries again
+        log.warning("the daemon cannot be started: %s", error)
     return sweep_id
 
 

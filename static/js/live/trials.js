@@ -39,6 +39,7 @@ const question = () => {
 const asks = () => [...question().keys()].length > 0;
 
 let asking = null;
+let missed = false; // a trial has ended since the question was asked
 let again = 0;
 
 async function arrange() {
@@ -61,7 +62,11 @@ async function arrange() {
   } catch (error) {
     if (error.name !== "AbortError") told("The server does not answer; what is shown may be out of date.");
   }
-  if (asking === control) asking = null;
+  if (asking !== control) return;
+  asking = null;
+  if (!missed) return;
+  missed = false;
+  arrange();
 }
 
 let filtered = false;
@@ -249,7 +254,9 @@ follow(pane, ["trial", "progress", "sweep"], () => {
 on("trial", () => { // sorted and filtered by the server: asked again, not at every event
   again ||= setTimeout(() => {
     again = 0;
-    if (asks() && !asking && pane.getClientRects().length) arrange();
+    if (!asks() || !pane.getClientRects().length) return;
+    if (asking) missed = true;
+    else arrange();
   }, AGAIN_MS);
 });
 on("shown", (name) => { if (name === "trials") arrange(); });

@@ -480,6 +480,7 @@ def test_of_metrics_at_a_step_those_that_were_asked_for_last_are_kept(
     store: Store, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follower_module, "MOST_STEPS", 2)
+    monkeypatch.setattr(follower_module, "USED_SECONDS", -1.0)
     store.database["runs"].insert_one({"_id": 1, "status": "COMPLETED"})
     store.database["metrics"].insert_one({"run_id": 1, "name": "loss", "steps": [0, 10, 20], "values": [5.0, 6.0, 7.0]})
     follow(follower)
@@ -489,6 +490,10 @@ def test_of_metrics_at_a_step_those_that_were_asked_for_last_are_kept(
     assert follower.index.steps() == {"loss": [0, 20]}
     assert ask(follower, "metrics.loss@20 = 7") == ["1"]
     assert ask(follower, "metrics.loss@10 = 6") == []
+    monkeypatch.setattr(follower_module, "USED_SECONDS", 60.0)
+    follower.keep(["metrics.loss@10"])
+    follow(follower)
+    assert follower.lacks(["metrics.loss@10", "metrics.loss@20", "metrics.none@1", "config.x"]) == ["metrics.loss@10"]
 
 
 def test_a_damaged_index_is_built_anew(store: Store, tmp_path: Path) -> None:

@@ -230,6 +230,10 @@ def test_a_new_run_that_has_the_number_of_a_deleted_one_is_there_and_stays(
     put(store, 2, start_time=NOW + timedelta(minutes=1))
     wait_until(lambda: listed(ada) == [1, 2], 10, "the new run")
     assert "it is removed on" not in ada.get("/history/2").get_data(as_text=True)
+    assert work(ada, "delete", id=["2"]).status_code == 303
+    assert listed(ada) == [1]
+    assert work(ada, "restore", id=["2"]).status_code == 303
+    store.deleted_runs.put([{"database": "", "run": 2, "started": 0.5, "due": NOW, "batch": "x", "at": NOW}])
     assert run_work.remove_due(store, app.extensions[HISTORIES], datetime.now(UTC) + run_work.KEPT) == 0
     assert [run["_id"] for run in store.database["runs"].find()] == [1, 2]
     assert store.database["deleted_runs"].count_documents({}) == 0

@@ -210,6 +210,15 @@ def test_a_search_can_be_finished_and_a_process_replaced(ada: FlaskClient, store
     assert (wishes.finish, wishes.restart) == (True, ("worker_0", "chief"))
 
 
+def test_more_trials_of_a_sweep_that_waits_are_told_with_their_number(ada: FlaskClient, store: Store) -> None:
+    config = parse({"seed": 1, "opt_stages": [[100, 4]]}).model_dump(mode="json")
+    waiting = store.sweeps.create("a", "ada", config, 1, 4, 400, datetime.now(UTC))
+    assert post(ada, f"/sweeps/{waiting}/config", {"values": {"opt_stages": [[100, 9]]}}).status_code == 200
+    told = store.events.newest(waiting, EventType.SWEEP, 1)[0].data
+    assert (told["progress"]["total"], told["version"]) == (9, 2)
+    assert "state" not in told
+
+
 def test_the_highest_priority_is_claimed_first(ada: FlaskClient, store: Store) -> None:
     now = datetime.now(UTC)
     config = parse({"seed": 1}).model_dump(mode="json")

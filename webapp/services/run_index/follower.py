@@ -48,7 +48,8 @@ MOST_KNOWN = 10_000
 """Ids that are looked up at once; of more, the first build, none is known."""
 LONGEST_METRIC = 100
 MOST_STEPS = 40
-"""Columns of metrics at a step that are kept, those that were asked for last."""
+USED_SECONDS = 3600.0
+"""So many columns of metrics at a step are kept; one that nobody has asked for so long gives way to another."""
 
 Beside = Callable[[Sequence[Row]], Mapping[str, Mapping[str, Value]]]
 """What is known of runs beside their documents: fields by a run's key."""
@@ -91,8 +92,10 @@ class Follower:
         self._metrics: dict[str, bool] = {}  # whether to read them from their first point
         self._poked: deque[str] = deque()
         self._asked: deque[tuple[str, int]] = deque()
-        self._used: dict[tuple[str, int], None] = {}
-        """Metrics at a step, the one that was asked for last at the end."""
+        self._odd: set[str] = set()
+        """Runs that cannot be read in full, and have been told of."""
+        self._used: dict[tuple[str, int], float] = {}
+        """When each metric at a step was asked for the last time."""
         self._indexed: dict[str, bool] = {}
         self._due: dict[str, float] = {}
         self._settled = (-1, -1)
@@ -135,6 +138,18 @@ class Follower:
             asked = AT.fullmatch(field)
             if asked and self.index.number(f"metrics.{asked['name']}.count") is not None:
                 self._asked.append((asked["name"], int(asked["step"])))
+
+    def lacks(self, fields: Sequence[str]) -> list[str]:
+        """Those of these fields that are metrics at a step whose values are not kept, or still to be read."""
+        steps, found = self.index.steps(), []
+        for field in fields:
+            asked = AT.fullmatch(field)
+            if asked is None or self.index.number(f"metrics.{(name := asked['name'])}.count") is None:
+                continue
+            waits = any(self._metrics.get(curve) for curve in self.index.curve_ids(name))
+            if waits or int(asked["step"]) not in steps.get(name, ()):
+                found.append(field)
+        return found
 
     def progress(self) -> Progress:
         """How far the index is."""
@@ -180,15 +195,17 @@ class Follower:
         while self._asked:
             name, step = asked = self._asked.popleft()
             kept = [(name, step) for name, steps in self.index.steps().items() for step in steps]
-            self._used.pop(asked, None)
-            self._used[asked] = None
+            now = time.monotonic()
             if asked in kept:
+                self._used[asked] = now
                 continue
             if len(kept) >= MOST_STEPS:
-                used = {one: place for place, one in enumerate(self._used)}
-                oldest = min(kept, key=lambda one: used.get(one, -1))
+                oldest = min(kept, key=lambda one: self._used.get(one, float("-inf")))
+                if now - self._used.get(oldest, float("-inf")) < USED_SECONDS:
+                    continue
                 self._used.pop(oldest, None)
                 apart(partial(self.index.drop_step, *oldest))
+            self._used[asked] = now
             apart(partial(self.index.ask_step, name, step))
             self._metrics |= dict.fromkeys(self.index.curve_ids(name), True)
 
@@ -289,7 +306,7 @@ class Follower:
     # reading
 
     def _rows(self, documents: Sequence[Mapping[str, Any]]) -> list[Row]:
-        rows = list(map(_row, documents))
+        rows = list(map(self._row, documents))
         beside = self._beside(rows)
         return [
             replace(found, cells=(cells := {**found.cells, **beside[found.key]}), words=words(cells))
@@ -297,6 +314,17 @@ class Follower:
             else found
             for found in rows
         ]
+
+    def _row(self, document: Mapping[str, Any]) -> Row:
+        """What the index keeps of a run; where it holds what nobody has thought of, at least that it is there."""
+        try:
+            return row(dict(document))
+        except Exception:
+            key = key_of(document["_id"])
+            if key not in self._odd:
+                self._odd.add(key)
+                log.exception("run %s cannot be read in full", key[:100])
+            return row({"_id": document["_id"]})
 
     def _read(self, keys: Sequence[str]) -> tuple[dict[int, bool], list[int]]:
         """Take over these runs as they are now: rows that have changed, as Index.put tells them, and rows gone."""
@@ -392,12 +420,3 @@ def _is_silent(run: OpenRun, now: float) -> bool:
 def _same(run: OpenRun, brief: Mapping[str, Any]) -> bool:
     found = row(brief)
     return found.status == run.status and found.beat == run.beat
-
-
-def _row(document: Mapping[str, Any]) -> Row:
-    """What the index keeps of a run; where it holds what nobody has thought of, at least that it is there."""
-    try:
-        return row(dict(document))
-    except Exception:
-        log.exception("run %s cannot be read in full", key_of(document["_id"])[:100])
-        return row({"_id": document["_id"]})
