@@ -4,7 +4,7 @@
 
 With the last two it starts the sweep's zygote before it loads itself, so that TensorFlow's import, which takes longest,
 begins at once. Exit codes: 0, the sweep has ended or belongs to another; 1, it must be resumed; 75 (EX_TEMPFAIL), the
-same, for the database was silent, which is not held against the sweep.
+same, for the database was silent, the disk full, or another process here runs it, which is not held against the sweep.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from engine.cluster.process import Zygote, start_zygote
 from engine.identity import die_with_parent
+
+ROOM_SECONDS = 10.0
+"""How long a process that has found no room waits before another one tries."""
 
 
 def main(sweep_id: str, fence: int, daemon: int, log_dir: str = "", private: str = "") -> int:
@@ -34,7 +38,7 @@ def _zygote(log_dir: Path, private: bool) -> Zygote | None:
 def run(sweep_id: str, fence: int, zygote: Zygote | None) -> int:
     """Run the sweep to its end, if it is still this process's; returns the exit code."""
     from engine import settings as settings_module  # these take a second or two
-    from engine.errors import LeaseLost, NhopError, StoreUnavailable
+    from engine.errors import NO_ROOM, LeaseLost, NhopError, StateError, StoreUnavailable
     from engine.points import reached
     from engine.session import Released, run_sweep
     from engine.store import connect
@@ -59,9 +63,18 @@ def run(sweep_id: str, fence: int, zygote: Zygote | None) -> int:
     except StoreUnavailable as error:
         print(error, file=sys.stderr)
         return os.EX_TEMPFAIL
+    except StateError as error:  # another process here still runs it, or sleeps: it has not died
+        print(error, file=sys.stderr)
+        return os.EX_TEMPFAIL
     except NhopError as error:
         print(error, file=sys.stderr)
         return 1
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        print(f"there is no room: {error}", file=sys.stderr)
+        time.sleep(ROOM_SECONDS)
+        return os.EX_TEMPFAIL
     except Released:
         return 1
     return 0

@@ -316,8 +316,11 @@ class Daemon:
         try:
             self._pay()
             for child in self._children:
-                with suppress(LeaseLost):
+                try:
                     self._store.sweeps.release(child.sweep_id, child.fence, died=False, to_all=True)
+                except LeaseLost:  # it has ended, perhaps a moment before it could be told
+                    with suppress(LeaseLost, NotFound):
+                        tell_end(self._store, child.sweep_id, child.fence, _now())
             self._store.machines.leave(self._name, os.getpid())
         except StoreError as error:
             log.warning("%s", error)

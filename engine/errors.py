@@ -28,6 +28,16 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system says when there is no room for a file: on the disk, in a user's share of it, or by a limit."""
 
 
+MOST_WORDS = 20_000
+"""Characters of an error that are kept."""
+
+
+def clipped(text: str, most: int = MOST_WORDS) -> str:
+    """Of a text from anywhere what every database and stream takes: no half of a pair, and no more than so many
+    characters, the last ones."""
+    return text[-most:].encode(errors="replace").decode()
+
+
 class NhopError(Exception):
     """The base of all errors; its text is fit to be shown to a user."""
 

@@ -16,12 +16,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sacred.utils import SacredInterrupt
+
 from engine import pruners, samplers
 from engine.cluster.cluster import Broken, Cancelled, Cluster, Happening, Pruned, Reached, Resumed
 from engine.config import SweepConfig, parse
 from engine.confirmation import confirmation, in_words
 from engine.domain import Edit, SweepState, Trial, TrialState, Wishes
-from engine.errors import ClusterError, LeaseLost, NhopError
+from engine.errors import LeaseLost, NhopError, StoreUnavailable, clipped
 from engine.events import EventType
 from engine.points import reached
 from engine.pruners import Pruner
@@ -40,10 +42,15 @@ COUNTED = (TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED)
 """The states that make a trial one of those that are done."""
 
 FINISHED = "the user wished it to end with the trials in training"
+EDITS_SECONDS = 900.0
+"""How long a search that is over waits for a silent database, which may have taken another edit."""
 SPENT_SECONDS = 2.0
 """Between two records of the time that was spent, where nothing else is to be recorded."""
 REFRESH_SECONDS = 1.0
 """A trial that has been in training for so long gets the pruner's limits anew when another reaches a rung."""
+
+MOST_CLASSES = 100
+"""Whose confusion is told: of more it is too large to be stored many times, or to be looked at."""
 
 NO_CURVE: list[list[float | None]] = []
 NO_FIGURES: dict[str, float] = {}
@@ -172,7 +179,9 @@ class Optimizer:
         """
         try:
             return self._run()
-        except (TooManyFailures, ClusterError, KeyboardInterrupt):
+        except (LeaseLost, StoreUnavailable, SweepStopped, SacredInterrupt):  # another goes on, or all has ended
+            raise
+        except BaseException:
             self._end_open()
             raise
 
@@ -184,6 +193,8 @@ class Optimizer:
         if self._recorder.sweep.get("held"):
             self._recorder.set(held=None)
         while True:
+            if self._recorder.lost.is_set():
+                raise LeaseLost("another optimizer owns the sweep")
             while (index := self._next_stage()) is not None:
                 self._run_stage(index)
                 self._done.add(index)
@@ -197,7 +208,8 @@ class Optimizer:
             self._confirm(last)
             if self._recorder.wishes.stop:
                 self._stop()
-            if not self._extras and self._next_stage() is None and self._recorder.close_edits(self._version):
+            is_over = not self._extras and self._next_stage() is None
+            if is_over and self._recorder.close_edits(self._version, EDITS_SECONDS):
                 return self._best
             self._heed(self._recorder.wishes, None, {})
 
@@ -260,6 +272,8 @@ class Optimizer:
         if index not in self._closed:
             self._closed.add(index)
             self._recorder.stage_ended(index)
+            self._stages[index]["closed"] = True
+            self._recorder.set(stages=self._stage_documents())
 
     def _begin_stage(self, index: int) -> None:
         """Tell of a stage, with the space that it searches."""
@@ -364,7 +378,7 @@ class Optimizer:
         """Whether a trial that an earlier process has recorded is to be trained: those that it was training, or stopped
         with the sweep, begin again."""
         if trial.state is TrialState.RUNNING:
-            self._lose(trial, "the optimizer was restarted")
+            self._lose(trial, "the optimizer was restarted", counted=not self._recorder.sweep.get("given_back"))
         elif trial.state is TrialState.LOST:
             trial.move(TrialState.QUEUED)
         return trial.state is TrialState.QUEUED
@@ -591,7 +605,7 @@ class Optimizer:
         if not happening.done:
             return None
         trial.loss = trial.val_loss if self._config.objective == "val_loss" else happening.train
-        trial.test = dict(happening.test) if happening.test else None
+        trial.test = _told(happening.test) if happening.test else None
         if self._models:
             self._recorder.model(trial.number, self._models / f"{trial.number}.npy")
         self._end(trial, TrialState.COMPLETED, None)
@@ -623,7 +637,7 @@ class Optimizer:
 
     def _end(self, trial: Trial, state: TrialState, error: str | None) -> None:
         trial.move(state)
-        trial.finished, trial.error = self._clock(), error
+        trial.finished, trial.error = self._clock(), error and clipped(error)
         if trial.confirms is None:
             self._ended[state] += 1
             if state in COUNTED:
@@ -763,3 +777,8 @@ def _why_none(what: str, trials: Sequence[Trial]) -> str:
     errors = [trial.error for trial in trials if trial.error]
     reason = errors[-1].strip().splitlines()[-1] if errors else "there was none"
     return f"{what}; the last error: {reason}"
+
+
+def _told(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the *figures* of the test part is told: numbers, and tables that are not too large."""
+    return {name: value for name, value in figures.items() if isinstance(value, float) or len(value) <= MOST_CLASSES}

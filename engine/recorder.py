@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from engine.domain import ENDED, SweepState, Trial, TrialState, Wishes
-from engine.errors import JournalError, LeaseLost, StoreError, StoreUnavailable
+from engine.errors import JournalError, LeaseLost, StoreError, StoreUnavailable, clipped
 from engine.events import EventType
 from engine.points import reached
 from engine.store import Store
@@ -51,7 +51,9 @@ BATCH = 100
 EVENTS = 200
 """Events in one call."""
 BATCH_BYTES = 8_000_000
-"""Of networks' parameters in one call, or those of one network."""
+"""Of networks' parameters in one call, or those of one network; half of it after a call that took too long."""
+MODELS_SECONDS = 8.0
+"""The longest that one call with networks may take: a lease must outlast it."""
 HOLD_SECONDS = 12.0
 """Without a renewal of the lease, where other machines use the database: the rest of the lease is for the chunks in
 training to end."""
@@ -111,7 +113,13 @@ class Recorder:
         self._report: Document | None = None
         self._drafts: list[Document] = []
         self._writing: list[Document] = []
+        self._announced = True
+        """Whether the documents are stored of which the events in `_writing` tell."""
         self._again = False
+        self._batch_bytes = BATCH_BYTES
+        self._models_alone = False
+        """Whether all else that waited has been stored."""
+        self._over = False
         self.wishes = Wishes(stop=bool(self._sweep.get("stop_requested")))
         """What the user wants of the sweep."""
         self.lost = threading.Event()
@@ -144,7 +152,7 @@ class Recorder:
     def line(self, level: str, text: str) -> None:
         """A line of the sweep's log."""
         with self._lock:
-            self._lines.append({"at": self._clock().isoformat(), "level": level, "text": text[:4000]})
+            self._lines.append({"at": self._clock().isoformat(), "level": level, "text": clipped(text[:4000])})
             del self._lines[:-MOST_LINES]
 
     def used(self, used: Mapping[str, list[int]]) -> None:
@@ -212,7 +220,7 @@ class Recorder:
             return HELD_BY_SILENCE
         if self._no_room is not None:
             return HELD_BY_DISK.format(self._no_room)
-        return HELD_BY_PLENTY if len(self._drafts) > MOST_WAITING else None
+        return HELD_BY_PLENTY if len(self._drafts) + len(self._writing) > MOST_WAITING else None
 
     def look_for_room(self) -> None:
         """Find out whether the disk takes more; write down what waits for it."""
@@ -236,16 +244,23 @@ class Recorder:
         if trouble is not None and before is None:
             log.error("%s", trouble)
 
-    def close_edits(self, version: int) -> bool:
-        """Take no more edits of the sweep, if *version* is the newest; else the wishes are brought up to date. A silent
-        database takes none either."""
-        try:
-            if self._store.sweeps.close_edits(self._id, self._fence, version):
-                return True
-            self.wishes = self._store.sweeps.wishes(self._id, self.wishes)
-        except StoreUnavailable:
-            return True
-        return False
+    def close_edits(self, version: int, wait_seconds: float) -> bool:
+        """Take no more edits of the sweep, if *version* is the newest; else the wishes are brought up to date.
+
+        Raises:
+            StoreUnavailable: the database was silent for *wait_seconds*.
+        """
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            try:
+                if self._store.sweeps.close_edits(self._id, self._fence, version):
+                    return True
+                self.wishes = self._store.sweeps.wishes(self._id, self.wishes)
+                return False
+            except StoreUnavailable:
+                if time.monotonic() > deadline or self.lost.is_set():
+                    raise
+                time.sleep(RETRY_SECONDS)
 
     def run(self, fields: Mapping[str, Any]) -> None:
         """Set fields of the Sacred run's document."""
@@ -263,6 +278,8 @@ class Recorder:
         self._thread.join()
         deadline = time.monotonic() + wait_seconds
         fields = {**fields, "held": None, "finished": self._clock()}
+        if fields.get("error"):
+            fields["error"] = clipped(fields["error"])
         finished = doubtful = False
         while not self.lost.is_set():
             try:
@@ -273,7 +290,7 @@ class Recorder:
                         self._write_columns(None)
                         reached("sweep-finishing")
                         self._store.sweeps.finish(self._id, self._fence, state, fields)
-                    finished = True
+                    finished = self._over = True
                     reached("sweep-finished", sweep=self._id, fence=self._fence)
                     self._sweep.update(fields, state=str(state))
                     with self._lock:
@@ -285,10 +302,19 @@ class Recorder:
                     raise
                 doubtful = True  # perhaps it was moved to its end by a call whose answer did not arrive
             except StoreUnavailable:
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline and not self._gives_models_up():
                     raise
                 time.sleep(RETRY_SECONDS)
         raise LeaseLost(f"sweep {self._id} is owned by another optimizer")
+
+    def _gives_models_up(self) -> bool:
+        """Whether nothing but networks is left, which the database takes too long to store; they are left out then."""
+        if not self._models_alone or not self._models:
+            return False
+        log.error("the networks of trials %s could not be stored in time; they stay in %s",
+                  ", ".join(map(str, sorted(self._models))), next(iter(self._models.values())).parent)  # fmt: skip
+        self._models.clear()
+        return True
 
     def _has_ended(self, state: SweepState) -> bool:
         """Whether the database has the end *state* by this optimizer."""
@@ -339,6 +365,8 @@ class Recorder:
                     log.warning("%s; the results wait in the journal", error)
                 with self._lock:
                     self._drafts = newest(self._drafts)
+                    if not self._announced:
+                        self._writing = newest(self._writing)
                 self._closing.wait(RETRY_SECONDS)
             except LeaseLost as error:
                 log.error("%s", error)
@@ -352,7 +380,10 @@ class Recorder:
             self._closing.wait(FLUSH_SECONDS)
 
     def _renew(self) -> None:
+        """Keep the lease; before every batch, so that however much waits it is not lost while the database answers."""
         now = steady()
+        if self._over:
+            return
         if self._renewed is None or now - self._renewed > RENEW_SECONDS:
             self._store.sweeps.renew(self._id, self._fence, self._clock() + LEASE)
             self._renewed = now
@@ -361,19 +392,23 @@ class Recorder:
                 self.set(restarts=0)
 
     def _flush(self, running: bool) -> None:
-        """Write all that waits. What a failure leaves unwritten is written by the next call."""
-        self._flush_events()
+        """Write all that waits. What a failure leaves unwritten is written by the next call. Networks come last: where
+        they take too long, they hold up nothing else."""
+        self._models_alone = False
+        if self._announced:
+            self._flush_events()
         with self._lock:
             self._collect(running)
+            self._announced = False
             trials, fields = dict(self._trials), dict(self._fields)
             run_fields = dict(self._run_fields)
         for written in _batched(trials.items(), BATCH):
+            self._renew()
             self._store.trials.put(*(document for _, document in written))
             reached("trials-stored", sweep=self._id, fence=self._fence, numbers=[number for number, _ in written])
             with self._lock:
                 _remove_same(self._trials, dict(written))
         self._flush_columns(trials)
-        self._flush_models()
         self._flush_report()
         if fields:
             self._store.sweeps.update(self._id, self._fence, fields)
@@ -381,11 +416,15 @@ class Recorder:
             with self._lock:
                 _remove_same(self._fields, fields)
         self._flush_run(run_fields)
+        self._announced = True
         self._flush_events()
+        self._models_alone = True
+        self._flush_models()
 
     def _flush_events(self) -> None:
         """Write the events that `_collect` has put in order."""
         while self._writing:
+            self._renew()
             again, self._again = self._again, True
             self._store.events.write(self._id, self._writing[:EVENTS], again=again, fence=self._fence)
             reached("events-stored", sweep=self._id, fence=self._fence)
@@ -420,7 +459,7 @@ class Recorder:
         while models:
             written: dict[int, Path] = {}
             batch: dict[int, bytes] = {}
-            while models and sum(map(len, batch.values())) < BATCH_BYTES:
+            while models and sum(map(len, batch.values())) < self._batch_bytes:
                 number, path = models.popitem()
                 written[number] = path
                 try:
@@ -429,7 +468,14 @@ class Recorder:
                     pass
                 except (OSError, ValueError, EOFError) as error:  # its machine lost power, say
                     log.error("the model of trial %d cannot be read, and is lost: %s: %s", number, path, error)
-            for number in self._store.models.put(self._id, batch, self._fence):
+            self._renew()
+            try:
+                too_large = self._store.models.put(self._id, batch, self._fence, MODELS_SECONDS)
+            except StoreUnavailable:
+                self._batch_bytes = max(1, self._batch_bytes // 2)
+                raise
+            self._batch_bytes = BATCH_BYTES
+            for number in too_large:
                 path = written[number]
                 log.warning("the model of trial %d is too large for the database; it stays in %s", number, path)
             with self._lock:

@@ -36,7 +36,29 @@ def known(stored: Mapping[int, Document], sweep: Document, records: Iterable[Rec
     trials = Counter(document["stage"] for document in documents.values())
     stages = sweep["stages"][:-1] if sweep.get("ended_because") else sweep["stages"]  # the last may have been cut short
     ended |= {stage["index"] for stage in stages if stage["ended"] and trials[stage["index"]] >= stage["ended"]}
+    ended |= {stage["index"] for stage in sweep["stages"] if stage.get("closed")}
+    if not sweep.get("stop_requested"):
+        documents = {number: _begun_anew(document) for number, document in documents.items()}
     return [from_document(document) for document in documents.values()], ended
+
+
+def _begun_anew(document: Document) -> Document:
+    """A trial as it is taken up: one that was to end with the sweep, which has not ended, waits again."""
+    if document["state"] != TrialState.STOPPED:
+        return document
+    return {**document, "state": str(TrialState.QUEUED), "finished": None, "error": None}
+
+
+def not_ours(known: Iterable[Trial], records: Iterable[Record]) -> list[int]:
+    """The trials of which this machine's journal tells another end than the one that is *known*: files that lie here
+    under their numbers are of networks that are no longer theirs."""
+    own = {
+        record["trial"]["number"]: datetime.fromisoformat(record["trial"]["finished"])
+        for record in records
+        if "trial" in record and record["trial"]["finished"]
+    }
+    ended = ((trial.number, trial.finished) for trial in known if trial.finished)
+    return [number for number, at in ended if number in own and abs(own[number] - at) >= PRECISION]
 
 
 def _is_outdated(record: Document, found: Document | None) -> bool:

@@ -31,11 +31,20 @@ from engine.cluster.spec import ClusterPlan
 from engine.config import SweepConfig, parse
 from engine.data import Parts, Texts, prepare
 from engine.domain import SweepState, Trial, TrialState
-from engine.errors import NO_ROOM, ConfigError, LeaseLost, NhopError, Problem, StateError, StoreUnavailable
+from engine.errors import (
+    NO_ROOM,
+    ConfigError,
+    LeaseLost,
+    NhopError,
+    Problem,
+    StateError,
+    StoreUnavailable,
+    clipped,
+)
 from engine.events import EventType
 from engine.models.inspection import settle
 from engine.observer import SweepObserver
-from engine.optimizer import Optimizer, SweepStopped
+from engine.optimizer import NO_CURVE, NO_FIGURES, Optimizer, SweepStopped
 from engine.recorder import HELD_BY_DISK, Recorder, give_up
 from engine.report import Reporter
 from engine.settings import ROOT, Settings
@@ -97,6 +106,7 @@ def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any], zygote: Z
         LeaseLost: another optimizer owns it now.
         Released: a signal asked this process to end.
         StoreUnavailable: the database was silent when the sweep began, or when it had ended; it is to be resumed.
+        OSError: there was no room on a disk; it is to be resumed.
     """
     sweep_id = sweep["_id"]
     work_dir = settings.data_dir / "sweeps" / sweep_id
@@ -125,16 +135,26 @@ def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any], zygote: Z
             except (LeaseLost, Released, StoreUnavailable):
                 recorder.close()
                 raise
+            except OSError as problem:
+                if problem.errno in NO_ROOM:
+                    recorder.set(held=HELD_BY_DISK.format(problem))
+                    recorder.close()
+                    raise
+                error = _unexpected(problem)
             except NhopError as problem:
                 error = str(problem)
                 log.error("the sweep failed: %s", error)
             except Exception as problem:
-                error = f"an error of the program: {type(problem).__name__}: {problem}"
-                log.exception("the sweep failed")
+                error = _unexpected(problem)
             recorder.finish(state, FINISH_SECONDS, error=error)
             shutil.rmtree(work_dir / CHECKPOINTS, ignore_errors=True)
             journal.close()
     return state
+
+
+def _unexpected(problem: Exception) -> str:
+    log.error("the sweep failed", exc_info=problem)
+    return f"an error of the program: {type(problem).__name__}: {problem}"
 
 
 def _wait_for_room(recorder: Recorder) -> None:
@@ -214,6 +234,8 @@ def _log_dir(config: SweepConfig, sweep_id: str) -> Path:
         path = Path(config.train_log_dir).expanduser() / sweep_id
         path.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError, ValueError) as error:
+        if getattr(error, "errno", None) in NO_ROOM:
+            raise
         reason = getattr(error, "strerror", None) or error
         raise ConfigError([Problem("train_log_dir", f"{config.train_log_dir} cannot be made: {reason}")]) from None
     return path
@@ -316,11 +338,14 @@ def _optimize(
         models = work_dir / "models"
         stored = {trial["number"]: trial for trial in store.trials.of_sweep(sweep_id, curves=True, limit=0)}
         known, ended = resume.known(stored, before, journal.records)
+        for number in resume.not_ours(known, journal.records):
+            (models / f"{number}.npy").unlink(missing_ok=True)
         if known:
             log.info("resumed: %d trials are already recorded", len(known))
             recorder.metrics.restore(_metrics(known))
             _tell_again(store, recorder, stored, known)
             _keep_again(store, recorder, known, models)
+            _forget_what_is_recorded(stored, known, journal)
         reporter = Reporter(store, recorder, data, models, len(config.stages))
         optimizer = Optimizer(
             sweep_id, config, cluster, recorder, clock, known, ended, on_result, models, dimensions,
@@ -372,6 +397,15 @@ def _keep_again(store: Store, recorder: Recorder, known: list[Trial], folder: Pa
         path = folder / f"{trial.number}.npy"
         if trial.state is TrialState.COMPLETED and trial.number not in kept and path.exists():
             recorder.model(trial.number, path)
+
+
+def _forget_what_is_recorded(stored: Stored, known: list[Trial], journal: Journal) -> None:
+    """Keep no more in memory than an optimizer that has run from the start: of thousands of trials no curves."""
+    stored.clear()
+    journal.records.clear()
+    for trial in known:
+        if trial.finished:
+            trial.curve, trial.figures = NO_CURVE, NO_FIGURES
 
 
 def _metrics(known: list[Trial]) -> dict[str, list[Point]]:
@@ -426,6 +460,6 @@ class _Stdout(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            print(self.format(record), file=sys.stdout)
-        except OSError:  # no room on the disk, say
+            print(clipped(self.format(record)), file=sys.stdout)
+        except (OSError, UnicodeError):  # no room on the disk, say
             self.handleError(record)

@@ -20,7 +20,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from engine.domain import ENDED, SweepState
-from engine.errors import DataError, NotFound, StateError
+from engine.errors import NO_ROOM, DataError, NotFound, StateError
 from engine.store.calls import answered
 
 Document = dict[str, Any]
@@ -87,6 +87,8 @@ class ModelFiles:
             part.write_bytes(content)
             part.replace(path)
         except OSError as error:
+            if error.errno in NO_ROOM:
+                raise
             raise DataError(f"{path}: cannot be written: {error.strerror}") from None
         return f"{found['name']}@{found['sha256'][:DIGITS]}", path
 

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+import pymongo
 from bson import Binary
 from pymongo import ReplaceOne
 from pymongo.database import Database
@@ -33,9 +34,9 @@ class Models:
         with answered():
             self._collection.replace_one({"_id": sweep_id}, {"_id": sweep_id, "about": dict(about)}, upsert=True)
 
-    def put(self, sweep_id: str, parameters: Mapping[int, bytes], fence: int) -> list[int]:
-        """Keep the parameters of trials' networks, {number: parameters}, in one call; returns the numbers of those that
-        are too large to be kept here.
+    def put(self, sweep_id: str, parameters: Mapping[int, bytes], fence: int, seconds: float = 3.0) -> list[int]:
+        """Keep the parameters of trials' networks, {number: parameters}, in one call of so many *seconds* at most;
+        returns the numbers of those that are too large to be kept here.
 
         Raises:
             LeaseLost: an optimizer of a later fence has kept one of them.
@@ -50,7 +51,7 @@ class Models:
                 put.append(ReplaceOne(own, {**document, "parameters": Binary(flat)}, upsert=True))
         if put:
             try:
-                with answered():
+                with answered(), pymongo.timeout(seconds):
                     self._collection.bulk_write(put, ordered=False)
             except DuplicateKeyError:
                 raise LeaseLost(f"a model of sweep {sweep_id} was written by a newer optimizer") from None

@@ -215,7 +215,8 @@ class Sweeps:
         free: Mapping[str, Document] = NO_LEASES,
         holder: str | None = None,
     ) -> Document | None:
-        """Take one of the sweeps that are *free*, or else the one that has waited longest. None: nothing to do.
+        """Take one of the sweeps that are *free*, or else the one that has waited longest. None: nothing to do. Of what
+        is returned `given_back` says that its last optimizer was asked to end: it did not die.
 
         Args:
             free: leases that have run out or were given back, as they were seen: one that has been renewed since is
@@ -246,6 +247,7 @@ class Sweeps:
                             "started": sweep["started"] or now,
                             "restarts": sweep["restarts"] + died,
                             "released": False,
+                            "given_back": bool(sweep.get("released")),
                             "lease": {"machine": machine, "holder": holder, "fence": fence + 1, "until": now + lease},
                         }
                     },

@@ -10,6 +10,7 @@ import json
 import os
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -89,9 +90,10 @@ def read(job: Job) -> Checkpoint | None:
 
 
 def remove(path: Path) -> None:
-    """Delete a trial's checkpoint, whole and begun."""
-    path.unlink(missing_ok=True)
-    path.with_suffix(".part").unlink(missing_ok=True)
+    """Delete a trial's checkpoint, whole and begun; one that the system does not let go of does no harm."""
+    for file in (path, path.with_suffix(".part")):
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
 
 
 def _about(job: Job) -> dict[str, object]:

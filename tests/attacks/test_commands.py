@@ -142,9 +142,10 @@ def test_a_pickle_in_place_of_numbers_is_not_unpickled(tmp_path: Path, reads: st
     else:
         np.save(file, evil, allow_pickle=True)
     stored: dict[int, bytes] = {}
-    models = SimpleNamespace(put=lambda _id, batch, _fence: stored.update(batch) or ())
+    models = SimpleNamespace(put=lambda _id, batch, *_: stored.update(batch) or ())
     store = SimpleNamespace(models=models)
-    sweep: Any = SimpleNamespace(_models=tmp_path, _lock=nullcontext(), _id="x", _fence=1, _store=store)
+    sweep: Any = SimpleNamespace(_models=tmp_path, _lock=nullcontext(), _id="x", _fence=1, _store=store, _batch_bytes=1)
+    sweep._renew = lambda: None
     with suppress(ValueError):
         if reads == "report":
             Reporter._parameters(sweep, 7)

@@ -134,9 +134,11 @@ class TestSweeps:
         again = store.sweeps.claim("m2", LEASE, NOW, store.sweeps.leases(), holder="m2/1")
         assert again is not None
         assert again["restarts"] == 0
+        assert again["given_back"]
         store.sweeps.release(sweep_id, fence + 1, died=True)
         again = store.sweeps.claim("m2", LEASE, NOW, store.sweeps.leases())
         assert again is not None
+        assert not again["given_back"]
         assert (again["restarts"], again["lease"]["fence"]) == (1, fence + 2)
 
     def test_a_lease_that_was_renewed_after_it_seemed_to_have_run_out_is_left_alone(self, store: Store) -> None:

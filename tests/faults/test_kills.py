@@ -233,6 +233,21 @@ def test_a_trial_on_its_last_attempt_fails_alone_when_the_optimizer_is_killed(pl
     assert "no trial of stage 1 completed" in sweep["error"]
 
 
+def test_a_daemon_that_is_ended_costs_no_trial_an_attempt(place: Installation) -> None:
+    """An upgrade, say: however often, a trial that takes days goes on from its checkpoint."""
+    daemon = place.start_daemon()
+    sweep_id = place.create(opt_stages=[[10_000_000, 2]], max_attempts=1, train_tolerance=0, checkpoint_seconds=1)
+    wait_until(lambda: [t for t in place.trials(sweep_id) if t["step"] > 0], 60, "a trial in training")
+    daemon.terminate()
+    daemon.wait()
+    place.start_daemon()
+    wait_until(lambda: place.sweep(sweep_id)["lease"]["fence"] == 2, 30, "the next optimizer")
+    wait_until(lambda: [t for t in place.trials(sweep_id) if t["fence"] == 2 and t["state"] == "RUNNING"], 60, "it")
+    trials = place.trials(sweep_id)
+    assert {trial["state"] for trial in trials} <= {"RUNNING", "QUEUED"}
+    assert {trial["attempt"] for trial in trials} == {1}
+
+
 def test_a_killed_zygote_costs_the_trials_in_training_an_attempt_and_no_more(place: Installation) -> None:
     place.start_daemon()
     sweep_id = place.create(opt_stages=STAGES)

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine import recorder as recorder_module
 from engine.domain import SweepState, Trial, TrialState
 from engine.errors import LeaseLost, StoreUnavailable
 from engine.events import EventType
 from engine.recorder import MOST_POINTS, Recorder
 from engine.store.journal import Journal
 from tests.installation import Installation, installation
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def test_the_end_of_a_sweep_is_told_though_the_answer_to_it_was_lost(
     place: Installation, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweeps, lost = place.store.sweeps, []
-    finish, renew = sweeps.finish, sweeps.renew
+    finish = sweeps.finish
 
     def finish_without_answer(*given: Any) -> None:
         finish(*given)
@@ -55,7 +57,7 @@ def test_the_end_of_a_sweep_is_told_though_the_answer_to_it_was_lost(
             raise StoreUnavailable("no answer")
 
     monkeypatch.setattr(sweeps, "finish", finish_without_answer)
-    monkeypatch.setattr(recorder, "_renew", lambda: renew(recorder.sweep["_id"], 1, now()))  # it is always due
+    monkeypatch.setattr(recorder_module, "RENEW_SECONDS", -1.0)
     recorder.finish(SweepState.COMPLETED, 30)
     last = place.store.events.newest(recorder.sweep["_id"], EventType.SWEEP, 1)[0]
     assert (lost, last.data["state"]) == ([True], "COMPLETED")
@@ -77,6 +79,78 @@ def test_a_model_that_cannot_be_read_holds_up_nothing(place: Installation, recor
     sweep_id = recorder.sweep["_id"]
     assert place.store.models.kept(sweep_id) == [2]
     assert place.sweep(sweep_id)["note"] == "written after the models"
+
+
+def test_networks_that_the_database_takes_too_long_to_store_hold_up_nothing_else(
+    place: Installation, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def put(_: str, batch: dict[int, bytes], *__: Any) -> list[int]:
+        sizes.append(len(batch))
+        raise StoreUnavailable("it took too long")
+
+    monkeypatch.setattr(recorder_module, "BATCH_BYTES", 100)
+    monkeypatch.setattr(place.store.models, "put", put)
+    recorder._batch_bytes = 100
+    for number in range(1, 5):
+        np.save(tmp_path / f"{number}.npy", np.zeros(10, np.float32))
+        recorder.model(number, tmp_path / f"{number}.npy")
+    recorder.set(note="written all the same")
+    sweep_id = recorder.sweep["_id"]
+    wait_until(lambda: place.sweep(sweep_id).get("note"), 10, "what else waited")
+    wait_until(lambda: sizes[-1:] == [1], 20, "a call with one network alone")
+    recorder.finish(SweepState.COMPLETED, 0)
+    assert place.sweep(sweep_id)["state"] == "COMPLETED"
+    assert sizes[0] == 3
+
+
+def test_nothing_is_announced_before_its_document_is_stored(
+    place: Installation, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder.close()
+    sweep_id, put = recorder.sweep["_id"], place.store.trials.put
+
+    def silent(*_: Any) -> None:
+        raise StoreUnavailable("no answer")
+
+    monkeypatch.setattr(place.store.trials, "put", silent)
+    before = place.store.events.last(sweep_id)
+    recorder.begun(a_trial(sweep_id))
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            recorder._flush(running=False)
+    assert place.store.events.last(sweep_id) == before
+    monkeypatch.setattr(place.store.trials, "put", put)
+    recorder._flush(running=False)
+    assert [trial["number"] for trial in place.trials(sweep_id)] == [1]
+    assert [event.data["number"] for event in place.store.events.newest(sweep_id, EventType.TRIAL, 1)] == [1]
+
+
+def test_half_of_a_pair_in_the_log_is_stored_as_a_question_mark(place: Installation, recorder: Recorder) -> None:
+    recorder.line("ERROR", "a file called \ud800")
+    recorder.finish(SweepState.FAILED, 30, error="cannot read \ud800")
+    sweep = place.sweep(recorder.sweep["_id"])
+    assert (sweep["state"], sweep["error"]) == ("FAILED", "cannot read ?")
+
+
+def test_an_edit_that_a_silent_database_may_have_taken_is_waited_for(
+    place: Installation, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close, silent = place.store.sweeps.close_edits, [True]
+
+    def flapping(*given: Any) -> bool:
+        if silent:
+            raise StoreUnavailable("no answer")
+        return close(*given)
+
+    monkeypatch.setattr(recorder_module, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(place.store.sweeps, "close_edits", flapping)
+    with pytest.raises(StoreUnavailable):
+        recorder.close_edits(1, 0.05)
+    silent.clear()
+    assert not recorder.close_edits(0, 5), "there is a newer version"
+    assert recorder.close_edits(1, 5)
 
 
 def test_of_curves_a_bounded_part_waits_for_the_database(place: Installation, recorder: Recorder) -> None:

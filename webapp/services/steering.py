@@ -291,7 +291,7 @@ def _stage_problems(sweep: Mapping[str, Any], config: SweepConfig) -> list[Probl
     for number, (stage, (steps, trials)) in enumerate(zip(begun, stages, strict=False), start=1):
         if steps != stage["steps"]:
             problems.append(Problem(key, f"stage {number} has begun; its trials keep their {stage['steps']:,} steps"))
-        if stage["ended"] is not None and trials != stage["trials"]:
+        if (stage["ended"] is not None or stage.get("closed")) and trials != stage["trials"]:
             problems.append(Problem(key, f"stage {number} has ended with {stage['trials']:,} trials; add a stage"))
     return problems
 

@@ -10,6 +10,7 @@ import pytest
 
 from engine.domain import Trial, TrialState
 from engine.resume import known as known_of
+from engine.resume import not_ours
 from engine.store.journal import Journal
 from engine.store.trials import to_document
 
@@ -67,3 +68,29 @@ def test_the_last_stage_of_a_search_that_was_ended_early_is_open_for_what_the_us
         documents[number] = to_document(made, 1)
     assert known_of(documents, {"stages": stages}, [])[1] == {0, 1}
     assert known_of(documents, {"stages": stages, "ended_because": "enough"}, [])[1] == {0}
+
+
+def test_a_stage_that_was_closed_stays_so_on_a_machine_without_its_journal() -> None:
+    stages = [{"index": 0, "ended": None, "closed": True}]
+    assert known_of({1: to_document(trial("RUNNING"), 1)}, {"stages": stages}, [])[1] == {0}
+
+
+def test_a_trial_that_was_to_end_with_a_sweep_that_goes_on_waits_again() -> None:
+    stopped = trial("STOPPED")
+    stopped.finished, stopped.error = BEGUN, "stopped with the sweep"
+    documents = {1: to_document(stopped, 1)}
+    (found,), _ = known_of(documents, SWEEP, [])
+    assert (found.state, found.finished, found.error) == ("QUEUED", None, None)
+    (found,), _ = known_of(documents, {**SWEEP, "stop_requested": True}, [])
+    assert found.state == "STOPPED"
+
+
+def test_files_of_a_trial_that_ended_otherwise_elsewhere_are_not_its_own(tmp_path: Path) -> None:
+    ours, theirs = trial("COMPLETED", loss=0.5), trial("COMPLETED", loss=0.7, later=60)
+    journal = Journal(tmp_path / "journal")
+    journal.append({"trial": to_document(ours, 1)})
+    journal.close()
+    records = Journal(tmp_path / "journal").records
+    assert not_ours([theirs], records) == [1]
+    assert not_ours([ours], records) == []
+    assert not_ours([theirs], []) == [], "nothing is known of what lies here"

@@ -116,6 +116,16 @@ def test_what_cannot_be_changed_is_said_at_its_key_and_nothing_is(
     assert store.sweeps.get(sweep_id) == before
 
 
+def test_a_stage_that_was_closed_early_takes_no_more_trials_though_some_still_train(
+    ada: FlaskClient, store: Store, sweep_id: str
+) -> None:
+    stages = store.sweeps.get(sweep_id)["stages"]
+    stages[1]["closed"] = True
+    store.sweeps.update(sweep_id, 1, {"stages": stages})
+    body = {"values": {"opt_stages": [[1000, 4], [700, 9], [500, 2]]}}
+    assert "stage 2 has ended" in problems(post(ada, f"/sweeps/{sweep_id}/config", body))["opt_stages"]
+
+
 def test_two_who_change_at_once_do_not_overwrite_each_other(ada: FlaskClient, sweep_id: str) -> None:
     assert post(ada, f"/sweeps/{sweep_id}/config", {"values": {"patience": 5}, "version": 1}).status_code == 200
     late = post(ada, f"/sweeps/{sweep_id}/config", {"values": {"patience": 7}, "version": 1})
