@@ -35,6 +35,7 @@ from engine.cluster.machine import names_of
 from engine.cluster.spec import ClusterPlan
 from engine.config import parse
 from engine.errors import LeaseLost, NhopError, NotFound, StoreError, StoreUnavailable
+from engine.events import EventType
 from engine.logs import end_of, path_of, path_of_server
 from engine.notify.sender import Sender
 from engine.points import reached
@@ -60,6 +61,8 @@ HUNG_SECONDS = 60.0
 PRUNE_SECONDS = 3600.0
 EVENTS_KEPT = timedelta(days=30)
 OPTIMIZER_STOP_SECONDS = 20.0
+MOST_ENDS = 20
+"""Sweeps whose end a new daemon makes sure of."""
 
 log = logging.getLogger("nhop.daemon")
 
@@ -99,6 +102,7 @@ class Daemon:
             signal.signal(number, lambda *_: self._stopping.set())
         log.info("daemon on %s, %d slots", self._name, self._settings.sweep_slots)
         self._sender.start()
+        self._owed.append(self._tell_ends)
         reached("daemon-begins")
         beaten = float("-inf")
         answered, silent = time.monotonic(), False
@@ -254,6 +258,14 @@ class Daemon:
             tell_end(self._store, sweep_id, fence, _now())
         else:
             self._pause(sweep_id, self._store.sweeps.get(sweep_id)["restarts"] + 1)
+
+    def _tell_ends(self) -> None:
+        """Tell of the newest ends that are stored, but whose processes died before they had told them."""
+        for sweep in self._store.sweeps.ended(MOST_ENDS):
+            told = self._store.events.newest(sweep["_id"], EventType.SWEEP, 5)
+            states = [event.data["state"] for event in told if "state" in event.data]
+            if states and states[-1] != sweep["state"]:
+                tell_end(self._store, sweep["_id"], sweep["lease"]["fence"], _now())
 
     def _pay(self) -> None:
         """Tell the database what it does not know yet, in order.

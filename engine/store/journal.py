@@ -32,6 +32,7 @@ class Journal:
         """
         Raises:
             JournalError: the file cannot be opened.
+            OSError: there is no room for it.
         """
         self.path = path
         try:
@@ -40,6 +41,8 @@ class Journal:
             os.ftruncate(self._file, self._end)
             _sync_folder(path.parent)
         except OSError as error:
+            if error.errno in NO_ROOM:
+                raise
             raise JournalError(f"{path}: the journal cannot be opened: {error.strerror}") from error
 
     def append(self, record: Record, wait: bool = True) -> None:

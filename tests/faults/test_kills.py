@@ -9,7 +9,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 
 from engine.cluster.ports import free_ports
 from engine.config import parse
+from engine.domain import SweepState
 from engine.events import EventType
 from engine.samplers import RandomSampler
 from engine.settings import ROOT
@@ -231,6 +232,21 @@ def test_a_trial_on_its_last_attempt_fails_alone_when_the_optimizer_is_killed(pl
     assert errors == {"the optimizer was restarted; given up after 1 attempts"}
     assert sweep["state"] == "FAILED"
     assert "no trial of stage 1 completed" in sweep["error"]
+
+
+def test_an_end_that_was_stored_and_not_told_is_told_by_the_next_daemon(place: Installation) -> None:
+    sweep_id, now = place.create(), datetime.now(UTC)
+    claimed = place.store.sweeps.claim("here", timedelta(minutes=1), now)
+    assert claimed is not None
+    place.store.events.append(sweep_id, [(EventType.SWEEP, {"state": "RUNNING"}, now)])
+    place.store.sweeps.finish(sweep_id, 1, SweepState.COMPLETED, {"finished": now})
+    place.store.events.append(sweep_id, [(EventType.SWEEP, {"pause_requested": True}, now)])
+    place.start_daemon()
+
+    def told() -> bool:
+        return place.store.events.newest(sweep_id, EventType.SWEEP, 1)[0].data.get("state") == "COMPLETED"
+
+    wait_until(told, 20, "the news of the end")
 
 
 def test_a_daemon_that_is_ended_costs_no_trial_an_attempt(place: Installation) -> None:
