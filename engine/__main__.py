@@ -32,7 +32,7 @@ from engine.domain import SweepState
 from engine.errors import ConfigError, NhopError
 from engine.models.inspection import settle
 from engine.notify import sender
-from engine.recorder import LEASE
+from engine.recorder import LEASE, give_up
 from engine.session import clock, run_sweep
 from engine.settings import SMTP_PASSWORD, Settings
 from engine.store import Store, connect, embedded
@@ -116,7 +116,12 @@ def sweep_now(config: SweepConfig) -> float | None:
             claimed=(f"{settings.machine_name}, command line", LEASE),
             sweep_id=sweep_id,
         )
-        state = run_sweep(store, settings, store.sweeps.get(sweep_id))
+        sweep = store.sweeps.get(sweep_id)
+        try:
+            state = run_sweep(store, settings, sweep)
+        except OSError as error:  # no room on a disk: nobody would resume it
+            give_up(store, sweep, str(error), clock())
+            state = SweepState.FAILED
         if state is SweepState.STOPPED:
             print("stopped; the results so far are kept", file=sys.stderr)
         sender.send_all(store, settings, sweep_id)

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from engine.cluster.process import Zygote, start_zygote
@@ -72,9 +73,10 @@ def run(sweep_id: str, fence: int, zygote: Zygote | None) -> int:
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        print(f"there is no room: {error}", file=sys.stderr)
+        with suppress(OSError):
+            print(f"there is no room: {error}", file=sys.stderr, flush=True)
         time.sleep(ROOM_SECONDS)
-        return os.EX_TEMPFAIL
+        os._exit(os.EX_TEMPFAIL)  # what waits for standard output may find no room either
     except Released:
         return 1
     return 0

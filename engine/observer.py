@@ -15,7 +15,7 @@ from typing import Any
 from sacred.observers import RunObserver
 from sacred.serializer import flatten
 
-from engine.errors import LeaseLost
+from engine.errors import LeaseLost, clipped
 from engine.points import reached
 from engine.recorder import Recorder
 from engine.store import Store
@@ -92,7 +92,7 @@ class SweepObserver(RunObserver):
         return stored
 
     def heartbeat_event(self, info: Mapping[str, Any], captured_out: str, beat_time: datetime, result: Any) -> None:
-        output = (self._output_before + captured_out)[-MOST_OUTPUT:]
+        output = clipped(self._output_before + captured_out, MOST_OUTPUT)
         told = {} if output == self._output else {"captured_out": output}
         self._output = output
         self._recorder.run({**told, "heartbeat": _now(beat_time)})
@@ -112,7 +112,9 @@ class SweepObserver(RunObserver):
         )
 
     def failed_event(self, fail_time: datetime, fail_trace: list[str]) -> None:
-        self._recorder.run({"stop_time": _now(fail_time), "status": "FAILED", "fail_trace": fail_trace})
+        self._recorder.run(
+            {"stop_time": _now(fail_time), "status": "FAILED", "fail_trace": [clipped(line) for line in fail_trace]}
+        )
 
 
 def _now(moment: datetime) -> datetime:

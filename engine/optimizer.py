@@ -662,7 +662,9 @@ class Optimizer:
     def _lose(self, trial: Trial, why: str, counted: bool = True) -> None:
         """The trial's process died: queue it again, or give it up after the last attempt, if this one is *counted*."""
         trial.move(TrialState.LOST)
-        trial.attempts.append({"attempt": trial.attempt, "worker": trial.worker, "step": trial.step, "error": why})
+        trial.attempts.append(
+            {"attempt": trial.attempt, "worker": trial.worker, "step": trial.step, "error": clipped(why)}
+        )
         self._cancelled.discard(trial.number)
         if counted and trial.attempt >= self._config.max_attempts:
             self._end(trial, TrialState.FAILED, f"{why}; given up after {trial.attempt} attempts")

@@ -52,7 +52,7 @@ EVENTS = 200
 """Events in one call."""
 BATCH_BYTES = 8_000_000
 """Of networks' parameters in one call, or those of one network; half of it after a call that took too long."""
-MODELS_SECONDS = 8.0
+MODELS_SECONDS = 6.0
 """The longest that one call with networks may take: a lease must outlast it."""
 HOLD_SECONDS = 12.0
 """Without a renewal of the lease, where other machines use the database: the rest of the lease is for the chunks in
@@ -287,6 +287,8 @@ class Recorder:
                     if not (doubtful and self._has_ended(state)):
                         self._renew()
                         self._flush(running=False)
+                        while self._models:
+                            self._flush_models()
                         self._write_columns(None)
                         reached("sweep-finishing")
                         self._store.sweeps.finish(self._id, self._fence, state, fields)
@@ -363,28 +365,34 @@ class Recorder:
                 if silent_since is None:
                     silent_since = now
                     log.warning("%s; the results wait in the journal", error)
-                with self._lock:
-                    self._drafts = newest(self._drafts)
-                    if not self._announced:
-                        self._writing = newest(self._writing)
+                self._merge()
                 self._closing.wait(RETRY_SECONDS)
             except LeaseLost as error:
                 log.error("%s", error)
                 self.lost.set()
             except StoreError as error:
                 log.error("%s", error)
+                self._merge()
                 self._closing.wait(RETRY_SECONDS)
             except Exception:
                 log.exception("the recorder met an unexpected error, and tries again")
+                self._merge()
                 self._closing.wait(RETRY_SECONDS)
             self._closing.wait(FLUSH_SECONDS)
 
-    def _renew(self) -> None:
+    def _merge(self) -> None:
+        """Of the events that wait keep those that no later one makes idle."""
+        with self._lock:
+            self._drafts = newest(self._drafts)
+            if not self._announced:
+                self._writing = newest(self._writing)
+
+    def _renew(self, always: bool = False) -> None:
         """Keep the lease; before every batch, so that however much waits it is not lost while the database answers."""
         now = steady()
         if self._over:
             return
-        if self._renewed is None or now - self._renewed > RENEW_SECONDS:
+        if always or self._renewed is None or now - self._renewed > RENEW_SECONDS:
             self._store.sweeps.renew(self._id, self._fence, self._clock() + LEASE)
             self._renewed = now
             reached("lease-renewed", sweep=self._id, fence=self._fence)
@@ -398,7 +406,7 @@ class Recorder:
         if self._announced:
             self._flush_events()
         with self._lock:
-            self._collect(running)
+            self._collect(running, self._announced)
             self._announced = False
             trials, fields = dict(self._trials), dict(self._fields)
             run_fields = dict(self._run_fields)
@@ -454,32 +462,39 @@ class Recorder:
             log.warning("the columns of the trials cannot be stored: %s", error)
 
     def _flush_models(self) -> None:
+        """Store as many networks as one call takes, those that have waited longest."""
         with self._lock:
-            models = dict(self._models)
-        while models:
-            written: dict[int, Path] = {}
-            batch: dict[int, bytes] = {}
-            while models and sum(map(len, batch.values())) < self._batch_bytes:
-                number, path = models.popitem()
-                written[number] = path
-                try:
-                    batch[number] = np.load(path, allow_pickle=False).tobytes()
-                except FileNotFoundError:
-                    pass
-                except (OSError, ValueError, EOFError) as error:  # its machine lost power, say
-                    log.error("the model of trial %d cannot be read, and is lost: %s: %s", number, path, error)
-            self._renew()
+            waiting = list(self._models.items())
+        written: dict[int, Path] = {}
+        batch: dict[int, bytes] = {}
+        for number, path in waiting:
+            if sum(map(len, batch.values())) >= self._batch_bytes:
+                break
+            written[number] = path
             try:
-                too_large = self._store.models.put(self._id, batch, self._fence, MODELS_SECONDS)
-            except StoreUnavailable:
-                self._batch_bytes = max(1, self._batch_bytes // 2)
-                raise
-            self._batch_bytes = BATCH_BYTES
-            for number in too_large:
-                path = written[number]
-                log.warning("the model of trial %d is too large for the database; it stays in %s", number, path)
+                batch[number] = np.load(path, allow_pickle=False).tobytes()
+            except FileNotFoundError:
+                pass
+            except (OSError, ValueError, EOFError) as error:  # its machine lost power, say
+                log.error("the model of trial %d cannot be read, and is lost: %s: %s", number, path, error)
+        if not written:
+            return
+        self._renew(always=True)
+        try:
+            too_large = self._store.models.put(self._id, batch, self._fence, MODELS_SECONDS)
+        except StoreUnavailable:
+            self._batch_bytes = max(1, self._batch_bytes // 2)
             with self._lock:
-                _remove_same(self._models, written)
+                again = {number: path for number, path in written.items() if self._models.get(number) is path}
+                _remove_same(self._models, again)
+                self._models.update(again)  # behind the others
+            raise
+        self._batch_bytes = BATCH_BYTES
+        for number in too_large:
+            path = written[number]
+            log.warning("the model of trial %d is too large for the database; it stays in %s", number, path)
+        with self._lock:
+            _remove_same(self._models, written)
 
     def _flush_report(self) -> None:
         """A report that the database refuses is given up: a sweep does not end for it."""
@@ -510,19 +525,20 @@ class Recorder:
             with self._lock:
                 _remove_same(self._run_fields, fields)
 
-    def _collect(self, running: bool) -> None:
-        """Turn what has gathered since the last write into documents and events."""
+    def _collect(self, running: bool, whole: bool) -> None:
+        """Turn what has gathered since the last write into documents and events; if not the *whole* of it, leave where
+        they are merged those parts that only grow."""
         now = self._clock()
         if running:
             for number, trial in self._running.items():
                 self._trials.setdefault(number, to_document(trial, self._fence))
-        if self._lines:
+        if whole and self._lines:
             self._writing.append(draft(EventType.LOG, {"lines": self._lines}, now))
             self._lines = []
-        if self._progress:
+        if whole and self._progress:
             self._writing.append(draft(EventType.PROGRESS, {"trials": self._progress}, now))
             self._progress = {}
-        if self._used != self._used_told:
+        if whole and self._used != self._used_told:
             self._writing.append(draft(EventType.RESOURCES, {"processes": self._used}, now))
             self._used_told = self._used
         self._writing += self._drafts

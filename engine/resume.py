@@ -24,11 +24,12 @@ def known(stored: Mapping[int, Document], sweep: Document, records: Iterable[Rec
         stored: the trials' documents in the database, by number.
         records: of the journal.
     """
-    documents = dict(stored)
+    goes_on = not sweep.get("stop_requested")
+    documents = {number: _begun_anew(document) if goes_on else document for number, document in stored.items()}
     ended = set()
     for record in records:
         if "trial" in record:
-            trial = _with_times(record["trial"])
+            trial = _with_times(_begun_anew(record["trial"]) if goes_on else record["trial"])
             if not _is_outdated(trial, documents.get(trial["number"])):
                 documents[trial["number"]] = trial
         elif "stage_ended" in record:
@@ -37,8 +38,6 @@ def known(stored: Mapping[int, Document], sweep: Document, records: Iterable[Rec
     stages = sweep["stages"][:-1] if sweep.get("ended_because") else sweep["stages"]  # the last may have been cut short
     ended |= {stage["index"] for stage in stages if stage["ended"] and trials[stage["index"]] >= stage["ended"]}
     ended |= {stage["index"] for stage in sweep["stages"] if stage.get("closed")}
-    if not sweep.get("stop_requested"):
-        documents = {number: _begun_anew(document) for number, document in documents.items()}
     return [from_document(document) for document in documents.values()], ended
 
 

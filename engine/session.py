@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
@@ -34,6 +34,7 @@ from engine.domain import SweepState, Trial, TrialState
 from engine.errors import (
     NO_ROOM,
     ConfigError,
+    JournalError,
     LeaseLost,
     NhopError,
     Problem,
@@ -110,15 +111,22 @@ def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any], zygote: Z
     """
     sweep_id = sweep["_id"]
     work_dir = settings.data_dir / "sweeps" / sweep_id
-    work_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        config = parse(sweep["config"])
-        log_dir = _log_dir(config, sweep_id)
-    except NhopError as problem:
-        give_up(store, sweep, str(problem), clock())
-        return SweepState(store.sweeps.get(sweep_id)["state"])
-    with _alone(work_dir):
-        journal = Journal(work_dir / "journal")
+    with ExitStack() as held:
+        try:
+            work_dir.mkdir(parents=True, exist_ok=True)
+            config = parse(sweep["config"])
+            log_dir = _log_dir(config, sweep_id)
+            held.enter_context(_alone(work_dir))
+            journal = Journal(work_dir / "journal")
+        except (StateError, JournalError):
+            raise
+        except NhopError as problem:
+            give_up(store, sweep, str(problem), clock())
+            return SweepState(store.sweeps.get(sweep_id)["state"])
+        except OSError as problem:
+            if problem.errno in NO_ROOM:
+                return _without_room(store, sweep, problem)
+            raise
         recorder = Recorder(store, sweep, journal, clock, shared=not settings.embedded)
         state, error = SweepState.FAILED, None
         with _logging(recorder, log_dir / "hyper_opt.log"):
@@ -150,6 +158,22 @@ def run_sweep(store: Store, settings: Settings, sweep: dict[str, Any], zygote: Z
             shutil.rmtree(work_dir / CHECKPOINTS, ignore_errors=True)
             journal.close()
     return state
+
+
+def _without_room(store: Store, sweep: dict[str, Any], problem: OSError) -> SweepState:
+    """Say on its page what a sweep waits for that could not even begin; end it if the user has stopped it.
+
+    Raises:
+        OSError: the *problem*; it is to be resumed.
+    """
+    sweep_id, fence = sweep["_id"], sweep["lease"]["fence"]
+    if sweep.get("stop_requested"):
+        give_up(store, sweep, str(problem), clock())
+        return SweepState(store.sweeps.get(sweep_id)["state"])
+    told = {"held": HELD_BY_DISK.format(problem)}
+    store.sweeps.update(sweep_id, fence, told)
+    store.events.append(sweep_id, [(EventType.SWEEP, told, clock())], fence)
+    raise problem
 
 
 def _unexpected(problem: Exception) -> str:

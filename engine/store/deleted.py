@@ -76,10 +76,10 @@ class DeletedRuns:
 
     def begin(self, documents: Sequence[Mapping[str, Any]]) -> list[Document]:
         """From now on these can no longer be had back; those of them that were not had back meanwhile."""
-        keys = [document["_id"] for document in documents]
+        these = _these(documents)
         with answered():
-            self._collection.update_many({"_id": {"$in": keys}}, {"$set": {"removing": True}})
-            return list(self._collection.find({"_id": {"$in": keys}}))
+            self._collection.update_many(these, {"$set": {"removing": True}})
+            return list(self._collection.find(these))
 
     def postpone(self, database: str, due: datetime) -> None:
         """Nothing of a database is due before *due*: it cannot be reached or written now."""
@@ -94,4 +94,9 @@ class DeletedRuns:
     def drop(self, documents: Sequence[Mapping[str, Any]]) -> None:
         """Forget them: there is nothing left of the runs."""
         with answered():
-            self._collection.delete_many({"_id": {"$in": [document["_id"] for document in documents]}})
+            self._collection.delete_many(_these(documents))
+
+
+def _these(documents: Sequence[Mapping[str, Any]]) -> Document:
+    """Which are these, and none that has been deleted since under the same number."""
+    return {name: {"$in": list({one[name] for one in documents})} for name in ("_id", "batch")}

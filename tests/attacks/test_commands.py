@@ -145,7 +145,7 @@ def test_a_pickle_in_place_of_numbers_is_not_unpickled(tmp_path: Path, reads: st
     models = SimpleNamespace(put=lambda _id, batch, *_: stored.update(batch) or ())
     store = SimpleNamespace(models=models)
     sweep: Any = SimpleNamespace(_models=tmp_path, _lock=nullcontext(), _id="x", _fence=1, _store=store, _batch_bytes=1)
-    sweep._renew = lambda: None
+    sweep._renew = lambda **_: None
     with suppress(ValueError):
         if reads == "report":
             Reporter._parameters(sweep, 7)

@@ -95,7 +95,8 @@ def test_networks_that_the_database_takes_too_long_to_store_hold_up_nothing_else
     recorder._batch_bytes = 100
     for number in range(1, 5):
         np.save(tmp_path / f"{number}.npy", np.zeros(10, np.float32))
-        recorder.model(number, tmp_path / f"{number}.npy")
+    with recorder._lock:
+        recorder._models.update({number: tmp_path / f"{number}.npy" for number in range(1, 5)})
     recorder.set(note="written all the same")
     sweep_id = recorder.sweep["_id"]
     wait_until(lambda: place.sweep(sweep_id).get("note"), 10, "what else waited")

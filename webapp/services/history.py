@@ -372,6 +372,8 @@ def all_of_it(history: History, asked: Asked, now: datetime) -> None:
     history.refresh(now)
     history.index.page(asked.query, now.timestamp(), 1)
     if lacking := history.follower.lacks(names):
+        if history.follower.is_out_of_steps():
+            raise StateError(f"{lacking[0][:100]} is one metric at a step too many: others look at as many as are kept")
         raise StateError(f"the values of {lacking[0][:100]} are still being read; try again in a moment")
 
 

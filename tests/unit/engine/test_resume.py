@@ -85,6 +85,13 @@ def test_a_trial_that_was_to_end_with_a_sweep_that_goes_on_waits_again() -> None
     assert found.state == "STOPPED"
 
 
+def test_what_came_after_a_trial_was_to_end_with_its_sweep_is_known(tmp_path: Path) -> None:
+    stopped, again = trial("STOPPED"), trial("RUNNING")
+    stopped.finished, stopped.error = BEGUN, "stopped with the sweep"
+    found = known(tmp_path, [(trial("RUNNING"), 1), (stopped, 1), (again, 2)], (again, 2))
+    assert found.state == "RUNNING"
+
+
 def test_files_of_a_trial_that_ended_otherwise_elsewhere_are_not_its_own(tmp_path: Path) -> None:
     ours, theirs = trial("COMPLETED", loss=0.5), trial("COMPLETED", loss=0.7, later=60)
     journal = Journal(tmp_path / "journal")

@@ -151,6 +151,11 @@ class Follower:
                 found.append(field)
         return found
 
+    def is_out_of_steps(self) -> bool:
+        """Whether no more metrics at a step can be kept for now."""
+        now = time.monotonic()
+        return sum(now - at < USED_SECONDS for at in self._used.values()) >= MOST_STEPS
+
     def progress(self) -> Progress:
         """How far the index is."""
         if self._size_of != self.index.version:
