@@ -201,7 +201,7 @@ def test_the_live_page_leads_to_the_report_and_knows_where_models_are(ada: Flask
     ("mean", "deviation", "text"),
     [
         (2767.4, 162.0, "2770 ± 160"), (0.4777, 0.0302, "0.478 ± 0.030"), (53.66, 0.92, "53.66 ± 0.92"),
-        (5.0, 0.0, "5 ± 0"), (1e9, 3.0, "1e+09 ± 3"), (1e-12, 2e-13, "1e-12 ± 2e-13"), (None, 1.0, "–"),
+        (5.0, 0.0, "5 ± 0"), (1e9, 3.0, "1e9 ± 3"), (1e-12, 2e-13, "1e-12 ± 2e-13"), (None, 1.0, "–"),
     ],
 )  # fmt: skip
 def test_a_mean_has_the_digits_that_its_deviation_allows(mean: float | None, deviation: float, text: str) -> None:
