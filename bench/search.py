@@ -221,7 +221,7 @@ class Unrecorded:
     def set(self, **fields: Any) -> None:
         self.sweep.update(fields)
 
-    def close_edits(self, version: int) -> bool:
+    def close_edits(self, version: int, wait_seconds: float) -> bool:
         """Nobody edits the sweep."""
         return True
 
