@@ -400,11 +400,16 @@ class Recorder:
                 self.set(restarts=0)
 
     def _flush(self, running: bool) -> None:
-        """Write all that waits. What a failure leaves unwritten is written by the next call. Networks come last: where
-        they take too long, they hold up nothing else."""
-        self._models_alone = False
+        """Write all that waits. What a failure leaves unwritten is written by the next call. Networks come before the
+        documents of their trials, so that a machine that is lost leaves none without; where they take too long, they
+        hold up nothing else."""
+        self._models_alone, late = False, None
         if self._announced:
             self._flush_events()
+        try:
+            self._flush_models()
+        except StoreUnavailable as error:
+            late = error
         with self._lock:
             self._collect(running, self._announced)
             self._announced = False
@@ -427,7 +432,8 @@ class Recorder:
         self._announced = True
         self._flush_events()
         self._models_alone = True
-        self._flush_models()
+        if late is not None:
+            raise late
 
     def _flush_events(self) -> None:
         """Write the events that `_collect` has put in order."""
