@@ -61,10 +61,7 @@ def run(sweep_id: str, fence: int, zygote: Zygote | None) -> int:
     except LeaseLost as error:
         print(error, file=sys.stderr)
         return 0
-    except StoreUnavailable as error:
-        print(error, file=sys.stderr)
-        return os.EX_TEMPFAIL
-    except StateError as error:  # another process here still runs it, or sleeps: it has not died
+    except (StoreUnavailable, StateError) as error:  # the second: another process here runs it, or sleeps
         print(error, file=sys.stderr)
         return os.EX_TEMPFAIL
     except NhopError as error:

@@ -250,10 +250,10 @@ class Daemon:
             if code != 0:
                 self._owed.append(partial(self._give_back, child.sweep_id, child.fence, code != os.EX_TEMPFAIL))
 
-    def _give_back(self, sweep_id: str, fence: int, died: bool) -> None:
+    def _give_back(self, sweep_id: str, fence: int, died: bool, to_all: bool = False) -> None:
         """Have a sweep resumed whose optimizer has ended, or was never started."""
         try:
-            self._store.sweeps.release(sweep_id, fence, died)
+            self._store.sweeps.release(sweep_id, fence, died, to_all)
         except LeaseLost:  # it has ended, perhaps a moment before it could be told
             tell_end(self._store, sweep_id, fence, _now())
         else:
@@ -326,13 +326,10 @@ class Daemon:
                 child.process.kill()
                 child.process.wait()
         try:
+            self._owed += [
+                partial(self._give_back, child.sweep_id, child.fence, False, True) for child in self._children
+            ]
             self._pay()
-            for child in self._children:
-                try:
-                    self._store.sweeps.release(child.sweep_id, child.fence, died=False, to_all=True)
-                except LeaseLost:  # it has ended, perhaps a moment before it could be told
-                    with suppress(LeaseLost, NotFound):
-                        tell_end(self._store, child.sweep_id, child.fence, _now())
             self._store.machines.leave(self._name, os.getpid())
         except StoreError as error:
             log.warning("%s", error)
